@@ -1,0 +1,166 @@
+"""Ridge transfer of one ticket to one task, against a bare forward pass over the same images and the SGD probe.
+
+    python scripts/bench_transfer.py
+
+Conv4 (d = 2048), density 0.5; 10,000 training images (the 4,000 of mnist5k, and shifted copies of them), 400 for
+validation, 1,000 for the test; float32 and bfloat16. Medians of interleaved runs. The bare forward pass has its images
+as floats in memory already and takes the fastest of several batch sizes. The last line is one JSON object:
+
+    ratio_forward   seconds of `transfer` / seconds of the bare forward pass; the worse of the two precisions
+    speedup_sgd     seconds of the SGD probe's fit (10 epochs) / of the ridge fit; the worse of the two
+    accuracy_delta  test accuracy of ridge minus that of the SGD probe, a fraction; the worse of the two
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ult_lightning.data import Split, Task, crop_and_flip, load_task
+from ult_lightning.heads import TransferResult, transfer
+from ult_lightning.nets import (
+    FrozenNetwork,
+    apply_mask,
+    as_arrays,
+    build_mother,
+    constants,
+    estimate_statistics,
+    fingerprint,
+    maskable,
+)
+from ult_lightning.nets import statistics as norm_statistics
+from ult_lightning.tickets import Mask, MotherSpec, Ticket
+
+TRAIN = 10_000
+ROUNDS = 5
+SGD_ROUNDS = 2
+SECONDS = 420.0
+PRECISIONS = ("32", "bf16")
+
+
+def make_task() -> Task:
+    """Mnist5k with 10,000 training images: its own, then copies of them shifted by up to four pixels."""
+    with tempfile.TemporaryDirectory() as cache:
+        task = load_task("mnist5k", seed=0, data_dir=cache, cache_dir=cache)
+    generator = torch.Generator().manual_seed(0)
+    images, labels = task.train.images, task.train.labels
+    index = torch.randint(len(labels), (TRAIN - len(labels),), generator=generator)
+    top, left = torch.randint(9, (2, len(index)), generator=generator)
+    shifted = crop_and_flip(images[index], top, left, torch.zeros(len(index), dtype=torch.bool))
+    train = Split(torch.cat([images, shifted]), torch.cat([labels, labels[index]]))
+    return replace(task, train=train)
+
+
+def make_ticket(task: Task) -> Ticket:
+    """A random half of a conv4 mother, with norm statistics of the task (which half does not matter for speed)."""
+    spec = MotherSpec("conv4", seed=0)
+    mother = build_mother(spec)
+    rng = np.random.default_rng(0)
+    mask = Mask({name: rng.random(tuple(p.shape)) < 0.5 for name, p in maskable(mother.body).items()})
+    whole, fixed = fingerprint(mother.body), as_arrays(constants(mother.body))
+    apply_mask(mother.body, mask)
+    estimate_statistics(
+        mother, [task.batch("train", torch.arange(i, i + 125))[0] for i in range(0, 1000, 125)]
+    )
+    return Ticket(spec, mask, as_arrays(norm_statistics(mother.body)), whole, constants=fixed)
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def forward(network: FrozenNetwork, images: torch.Tensor, precision: str, batch_size: int) -> None:
+    """The bare forward pass."""
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        for x in torch.split(images, batch_size):
+            network(x)
+
+
+def fastest_batch(network: FrozenNetwork, images: torch.Tensor, precision: str) -> int:
+    """The batch size with which the bare forward pass over the first 1,000 images is fastest."""
+    forward(network, images[:250], precision, 125)
+    seconds = {b: min(timed(lambda b=b: forward(network, images[:1000], precision, b))[0] for _ in range(2))
+               for b in (64, 125, 250, 500)}  # fmt: skip
+    return min(seconds, key=lambda b: seconds[b])
+
+
+def measure(network: FrozenNetwork, task: Task) -> dict[str, dict[str, list[Any]]]:
+    """Interleaved runs, as many rounds as time allows and one at least: lists of seconds and results per precision."""
+    images = torch.cat([x for part in ("train", "valid", "test") for x, _ in task.batches(part)])
+    images = images.contiguous(memory_format=torch.channels_last)
+    found: dict[str, dict[str, list[Any]]] = {p: {"forward": [], "ridge": [], "sgd": []} for p in PRECISIONS}
+    batch = {p: fastest_batch(network, images, p) for p in PRECISIONS}
+    warm = replace(task, train=task.train.take(torch.arange(3000)))
+    transfer(network, warm)  # imports and first touches
+    began, longest = time.perf_counter(), 0.0
+    for number in range(ROUNDS):
+        start = time.perf_counter()
+        if number and start - began + longest > SECONDS:
+            break
+        for precision, lists in found.items():
+            lists["forward"].append(timed(lambda p=precision: forward(network, images, p, batch[p]))[0])
+            lists["ridge"].append(timed(lambda p=precision: transfer(network, task, precision=p)))
+            if number < SGD_ROUNDS:
+                lists["sgd"].append(transfer(network, task, head="sgd", precision=precision))
+        longest = (
+            max(longest, time.perf_counter() - start) if number < SGD_ROUNDS else time.perf_counter() - start
+        )
+        print(f"round {number + 1}: {time.perf_counter() - start:.0f} s", flush=True)
+    return found
+
+
+def summary(lists: dict[str, list[Any]]) -> dict[str, Any]:
+    """Medians for one precision."""
+    ridge: list[TransferResult] = [result for _, result in lists["ridge"]]
+    sgd: list[TransferResult] = lists["sgd"]
+    ratios = [seconds / bare for (seconds, _), bare in zip(lists["ridge"], lists["forward"], strict=True)]
+    fit, probe = (statistics.median(r.fit.seconds for r in results) for results in (ridge, sgd))
+    return {
+        "ratio_forward": statistics.median(ratios),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+        "seconds_forward": statistics.median(lists["forward"]),
+        "seconds_ridge": statistics.median(seconds for seconds, _ in lists["ridge"]),
+        "seconds_ridge_parts": {k: statistics.median(r.seconds[k] for r in ridge) for k in ridge[0].seconds},
+        "seconds_ridge_fit": fit,
+        "seconds_sgd_fit": probe,
+        "speedup_sgd": probe / fit,
+        "accuracy_ridge": ridge[0].accuracy,
+        "accuracy_sgd": sgd[0].accuracy,
+        "accuracy_delta": ridge[0].accuracy - sgd[0].accuracy,
+        "lambda": ridge[0].fit.hyper["lambda"],
+        "lr": sgd[0].fit.hyper["lr"],
+    }
+
+
+def main() -> None:
+    task = make_task()
+    network = make_ticket(task).network()
+    assert isinstance(network, FrozenNetwork)
+    found = measure(network, task)
+    details = {precision: summary(lists) for precision, lists in found.items()}
+    line = {
+        "ratio_forward": max(d["ratio_forward"] for d in details.values()),
+        "speedup_sgd": min(d["speedup_sgd"] for d in details.values()),
+        "accuracy_delta": min(d["accuracy_delta"] for d in details.values()),
+        "rounds": len(found["32"]["ridge"]),
+        "rounds_sgd": len(found["32"]["sgd"]),
+        "n": {"train": len(task.train), "valid": len(task.valid), "test": len(task.test)},
+        "dim": network.dim,
+        "threads": torch.get_num_threads(),
+        "details": details,
+    }
+    print(json.dumps(line))
+
+
+if __name__ == "__main__":
+    main()

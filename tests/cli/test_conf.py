@@ -1,0 +1,199 @@
+"""Every YAML composes, every default has one home, every name in conf/ is a name in the code."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig, OmegaConf
+
+from tests.cli.conftest import Say
+from ult_lightning.cli import _conf, _messages
+from ult_lightning.cli import compare as compare_verb
+from ult_lightning.cli import search as search_verb
+from ult_lightning.cli import transfer as transfer_verb
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+VERBS = ("search", "transfer", "compare", "report")
+READERS = {"search": search_verb.read, "transfer": transfer_verb.read, "compare": compare_verb.read}
+NEEDED = {
+    "search": ["sources=[digits]"],
+    "transfer": ["ticket=my.ticket", "targets=[digits]"],
+    "compare": ["sources=[digits]", "targets=[mnist5k]"],
+    "report": [],
+}
+
+
+def composed(verb: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(verb, overrides=[*NEEDED[verb], *overrides])
+
+
+def group_files() -> list[Path]:
+    return sorted(path for path in CONF.rglob("*.yaml") if path.parent != CONF)
+
+
+def verbs_of_experiment(path: Path) -> list[str]:
+    """The verbs whose command stands in an experiment's opening comment."""
+    return [verb for verb in VERBS if f"ult {verb} experiment={path.stem}" in path.read_text()]
+
+
+def test_every_yaml_composes() -> None:
+    tried = {path: 0 for path in CONF.rglob("*.yaml")}
+    for verb in VERBS:
+        assert composed(verb)
+        tried[CONF / f"{verb}.yaml"] += 1
+    for path in group_files():
+        group = path.relative_to(CONF).parent.as_posix()
+        if group in ("common", "hydra"):  # no choice: in every verb
+            tried[path] += 1
+            continue
+        for verb in verbs_of_experiment(path) if group == "experiment" else VERBS:
+            more = ["net.name=mobilenet_v2"] if path.stem == "torchvision" else []
+            try:
+                assert composed(verb, f"{group}={path.stem}", *more)
+            except ConfigCompositionException as error:
+                assert "No match in the defaults list" in str(error) or "Could not override" in str(error)
+                continue
+            tried[path] += 1
+    assert len(tried) > 30
+    assert [path for path, count in tried.items() if count == 0] == []
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_can_be_read(path: Path) -> None:
+    verbs = verbs_of_experiment(path)
+    assert verbs, f"{path.name} does not open with its command"
+    for verb in verbs:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            assert READERS[verb](compose(verb, overrides=[f"experiment={path.stem}"]))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_experiment_wins_over_the_root(verb: str, tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    key = {"search": "seed", "transfer": "seed", "compare": "out", "report": "out"}[verb]
+    (folder / "mine.yaml").write_text(f"# @package _global_\n{key}: 77\n")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        found = compose(
+            verb, overrides=[*NEEDED[verb], f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
+        )
+    assert found[key] == 77
+
+
+def test_search_defaults_are_those_of_the_code() -> None:
+    from ult_lightning.search import SearchSettings, resolve_precision
+    from ult_lightning.tickets import InputSpec, MotherSpec
+
+    told = search_verb.read(composed("search"))
+    expected = dataclasses.replace(SearchSettings(), precision=resolve_precision("auto", told.machine.device))
+    assert told.search == expected
+    assert told.spec == dataclasses.replace(
+        MotherSpec("conv4"), options={"width": 1.0, "trunk": "pool"}, input=InputSpec()
+    )
+    assert told.seed == 0
+    assert told.out is None
+
+
+def test_dense_defaults_are_those_of_the_code() -> None:
+    from ult_lightning.compare import DenseSettings
+
+    assert compare_verb.read(composed("compare")).grid.dense == DenseSettings()
+
+
+def test_head_defaults_are_those_of_the_code() -> None:
+    from ult_lightning.compare._transfer import resolved_options
+    from ult_lightning.heads import HEADS
+
+    assert len(HEADS) > 0
+    for name in HEADS:
+        told = transfer_verb.read(composed("transfer", f"head={name}"))
+        assert told.head == name
+        given = {key: tuple(v) if isinstance(v, list) else v for key, v in told.options.items()}
+        assert resolved_options(name, given) == resolved_options(name, None)
+        assert set(composed("transfer", f"head={name}").head.options) == set(resolved_options(name, None))
+
+
+def test_net_options_are_accepted_by_the_nets() -> None:
+    from ult_lightning.nets import build_mother
+
+    for name in _conf.options_of("net"):
+        more = ["net.name=mobilenet_v2"] if name == "torchvision" else []
+        small = ["net.options.width=0.125"] if "width" in composed("search", f"net={name}", *more).net.options else []
+        told = search_verb.read(composed("search", f"net={name}", *more, *small))
+        assert build_mother(told.spec).dim() > 0
+
+
+@pytest.mark.parametrize(
+    ("group", "room", "registry"),
+    [
+        ("net", "nets", "NETS"),
+        ("init", "nets", "INITS"),
+        ("method", "search", "METHODS"),
+        ("head", "heads", "HEADS"),
+        ("logger", "tracking", "LOGGERS"),
+    ],
+)
+def test_each_group_offers_what_is_registered(group: str, room: str, registry: str) -> None:
+    from importlib import import_module
+
+    names = set(getattr(import_module(f"ult_lightning.{room}"), registry).names())
+    assert names
+    assert set(_conf.options_of(group)) == names
+
+
+def test_the_default_arms_are_all_arms() -> None:
+    from ult_lightning.compare import ARMS
+
+    assert set(composed("compare").arms) == set(ARMS.names())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_cfg_job_prints_what_runs(say: Say, verb: str) -> None:
+    answer = say(verb, *NEEDED[verb], "--cfg", "job")
+    assert answer.code == 0
+    assert OmegaConf.create(answer.out) == composed(verb)
+    assert not list(Path().iterdir())
+
+
+def test_flags_may_stand_anywhere(say: Say) -> None:
+    first = say("search", "--cfg", "job", "sources=[digits]", "seed=4")
+    for words in (("sources=[digits]", "--cfg", "job", "seed=4"), ("sources=[digits]", "seed=4", "--cfg=job")):
+        assert say("search", *words).out == first.out
+
+
+def test_every_key_is_documented_in_its_yaml() -> None:
+    """Each key of the root files and of common/ has a comment behind it or, as a mapping, inside it."""
+    files = [*CONF.glob("*.yaml"), *(CONF / "common").glob("*.yaml")]
+    assert len(files) == 6
+    for file in files:
+        body = file.read_text().split("experiment: null\n")[-1]
+        for line in body.splitlines():
+            if line and line[0].isalpha() and not line.rstrip().endswith(":"):
+                assert "#" in line or line.startswith("baseline"), f"{file.name}: {line}"
+
+
+def test_known_keys_of_a_verb() -> None:
+    keys = _messages.known_keys("transfer", ["head=sgd"])
+    assert {"head.options.epochs", "targets", "logger.tags"} <= set(keys)
+
+
+def test_conf_is_found_in_the_package_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site" / "ult_lightning"
+    for folder in (package / "conf", package.parent / "conf"):
+        folder.mkdir(parents=True)
+        (folder / "search.yaml").write_text("")
+    monkeypatch.setattr(_conf, "__file__", str(package / "cli" / "_conf.py"))
+    assert _conf.conf_folder() == package / "conf"
+    (package / "conf" / "search.yaml").unlink()
+    assert _conf.conf_folder() == package.parent / "conf"
+    (package.parent / "conf" / "search.yaml").unlink()
+    with pytest.raises(Exception, match="conf: no folder"):
+        _conf.conf_folder()
+
+

@@ -1,0 +1,214 @@
+"""What bad input gets: one sentence, exit code 2, no traceback, nothing half written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import TINY, Say
+
+COMPOSING = [
+    (["search", "densty=0.5"], "key: got 'densty', wanted a key of `ult search`; did you mean density?"),
+    (["search", "net.optoins.width=1"], "did you mean net.options.width"),
+    (["search", "net=lenet_300_100", "net.options.trunk=fc"], "key: got 'net.options.trunk'"),
+    (["transfer", "head=sgd", "head.options.epoch=3"], "did you mean head.options.epochs"),
+    (["search", "net=cnov4"], "net: got 'cnov4', wanted one of conv, conv2"),
+    (["search", "net=mobilnet_v2"], "mobilenet_v2"),
+    (["search", "method=edge_pop"], "did you mean edge_popup"),
+    (["search", "init=kaiming_norm"], "did you mean kaiming_normal"),
+    (["transfer", "head=rige"], "did you mean ridge"),
+    (["search", "experiment=smok"], "did you mean smoke"),
+    (["search", "logger=wandd"], "did you mean wandb"),
+    (["search", "sources=[digits"], "override: got 'sources=[digits', wanted key=value"),
+    (["search", "density"], "override: got 'density', wanted key=value"),
+    (["search", "sources=a,b"], "sources: got 'a,b', wanted one value, or a list as in 'sources=[a,b]'"),
+    (["search", "+density=0.5"], "wanted density=... without the plus"),
+    (["search", "+net=conv2"], "wanted net=... without the plus"),
+    (["search", "--config-name", "nope"], "config-name: got 'nope'"),
+    (["search", "--config-dir", "/nope"], "'/nope' not found"),
+    (["search", "--multrun"], "did you mean --multirun"),
+    (["search", "--cfg"], "flag: got '--cfg', wanted a value after it"),
+    (["search", "-m", "--cfg", "job"], "Only one of --run, --multirun, --cfg"),
+    (["search", "--resolve"], "--resolve flag"),
+    (["search", "hydra.job.chdir=abc"], "hydra.job.chdir: Value 'abc' is not a valid bool"),
+]
+READING = [
+    (["search"], "sources: got None, wanted a value; for example 'sources=[mnist5k]'"),
+    (["transfer", "targets=[digits]"], "ticket: got None, wanted a value; for example ticket=my.ticket"),
+    (["transfer", "ticket=x"], "targets: got None"),
+    (["compare", "sources=[digits]"], "targets: got None"),
+    (["search", "sources=[]"], "sources: got [], wanted at least one task"),
+    (["search", *TINY, "sources=[mnist5kk]"], "did you mean mnist5k"),
+    (["search", *TINY, "sources=[digits:partiy]"], "did you mean parity"),
+    (["search", *TINY, "sources=[{name:digits,trainlimit:3}]"], "did you mean train_limit"),
+    (["search", *TINY, "sources=[folder]"], "write folder:/path/to/folder"),
+    (["search", *TINY, "density=abc"], "density: got 'abc', wanted a number"),
+    (["search", *TINY, "density=0"], "density: got 0.0, wanted a number above 0, at most 1"),
+    (["search", *TINY, "density=1.5"], "density: got 1.5, wanted a number above 0, at most 1"),
+    (["search", *TINY, "density=nan"], "density: got nan, wanted a number"),
+    (["search", *TINY, "density=null"], "density: got None, wanted a number"),
+    (["search", *TINY, "density=true"], "density: got True, wanted a number"),
+    (["search", *TINY, "density=1e-9"], "keeps none of the"),
+    (["search", *TINY, "method.densities={nolayer:0.1}"], "densities: got 'nolayer'"),
+    (["search", *TINY, "seed=1.5"], "seed: got 1.5, wanted a whole number"),
+    (["search", *TINY, "seed=-1"], "seed: got -1"),
+    (["search", *TINY, "mixing=jiont"], "did you mean joint"),
+    (["search", *TINY, "trainer.precision=16"], "precision: got '16', wanted one of 32, auto, bf16"),
+    (["search", *TINY, "trainer.batch_size=0"], "batch_size: got 0"),
+    (["search", *TINY, "norm=bacth"], "norm: got 'bacth', wanted one of batch, layer, none"),
+    (["search", *TINY, "input.adapter=pool99"], "input.adapter: got 'pool99'"),
+    (["search", *TINY, "bias=zeros"], "bias: got 'zeros', wanted bias=none with norm=batch"),
+    (["search", *TINY, "loss_weights=[1,2]"], "loss_weights: got [1.0, 2.0], wanted one weight for each"),
+    (["search", *TINY, "augment=maybe"], "augment: got 'maybe', wanted true or false"),
+    (["search", *TINY, "device=tpu"], "device: got 'tpu'"),
+    (["search", *TINY, "threads=0"], "threads: got 0"),
+    (["search", *TINY, "out=${foo}.ticket"], "out: got '${foo}', wanted a reference to a key that exists"),
+    (["search", *TINY, "out=${nope:1}"], "out: Unsupported interpolation type nope"),
+    (["search", *TINY, "++densty=0.3"], "key: got 'densty', wanted a key that `ult search` has"),
+    (["search", *TINY, "++method.optimiser=adam"], "method.optimiser"),
+    (["search", *TINY, "net.options=5"], "net.options: got 5, wanted keys with values"),
+    (["search", *TINY, "++net.options.depth=5"], "net.options.depth: got 5, wanted an option of conv2"),
+    (["search", *TINY, "~seed"], "seed: got None, wanted a value"),
+    (["search", *TINY, "sources=[usps]"], "download=true"),
+    (["search", *TINY, "sources=[parquet:/nowhere]"], "/nowhere"),
+    (["search", *TINY, "sources=[digits:3]"], "digits:3"),
+    (["search", *TINY, "train_limit=3"], "train_limit"),
+    (["search", "net=torchvision", *TINY[:1]], "net.name: got None, wanted a value; for example net=mobilenet_v2"),
+    (["transfer", "ticket=my.ticket", "targets=[digits]"], "ticket: got 'my.ticket', wanted a ticket file, or the id"),
+    (["transfer", "ticket=x", "targets=[digits]", "shots=[0]"], "shots: got [0]"),
+    (["transfer", "ticket=x", "targets=[digits]", "draws=0"], "draws: got 0"),
+    (["transfer", "ticket=x", "targets=[digits,digits]"], "wanted each value once"),
+    (["transfer", "ticket=x", "targets=[digits,usps]", "save=one.model"], "save: got 'one.model', wanted a folder"),
+    (["compare", "sources=[digits]", "targets=[mnist5k]", "arms=[unversal]"], "did you mean universal"),
+    (["compare", "sources=[digits]", "targets=[mnist5k]", "arms=[]"], "arms: got"),
+    (["compare", "sources=[digits]", "targets=[mnist5k]", "seeds=[]"], "seeds: got []"),
+    (["compare", "sources=[digits]", "targets=[mnist5k]", "seeds=[0,0]"], "seeds: got [0, 0]"),
+    (["compare", "sources=[digits]", "targets=[mnist5k]", "dense.lrs=[]"], "dense.lrs"),
+    (["compare", "sources=[digits]", "targets=[digits]", "arms=[universal]", "logger=none"],
+     "wanted at least one source beside the target digits"),
+    (["report"], "store: got 'store', which holds no rows"),
+    (["report", "store=nowhere"], "store: got 'nowhere', which holds no rows"),
+    (["ticket"], "wanted show FILE"),
+    (["ticket", "shwo", "x"], "did you mean show"),
+    (["ticket", "show"], "wanted one file or one id"),
+    (["ticket", "show", "absent.ticket"], "wanted a ticket file, or the id of a ticket in store"),
+]  # fmt: skip
+
+
+def case_id(value: list[str] | str) -> str:
+    return value[:40] if isinstance(value, str) else " ".join([value[0], *value[-1:]])[:40]
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Files that a refused command left, beside Hydra's record of the run and (empty) lock files."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "runs" not in path.relative_to(folder).parts]
+    return [path.name for path in files if path.name != "store.json" and path.suffix != ".lock"]
+
+
+@pytest.mark.parametrize(("words", "said"), COMPOSING + READING, ids=case_id)
+def test_one_sentence(say: Say, tmp_path: Path, words: list[str], said: str) -> None:
+    answer = say(*words)
+    assert answer.code == 2, answer.err
+    assert said in answer.sentence
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("words", [words for words, _ in COMPOSING], ids=case_id)
+def test_nothing_is_written_before_the_config_composes(say: Say, tmp_path: Path, words: list[str]) -> None:
+    say(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"PK\x03\x04 torch", "torch.save"),
+        (b"hello, this is text\n" * 9, "text"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["transfer", "ticket"])
+def test_a_file_that_is_no_ticket(say: Say, tmp_path: Path, verb: str, content: bytes, said: str) -> None:
+    (tmp_path / "odd.ticket").write_bytes(content)
+    words = ["ticket=odd.ticket", "targets=[digits]", "logger=none"] if verb == "transfer" else ["show", "odd.ticket"]
+    answer = say(verb, *words)
+    assert answer.code == 2
+    assert "odd.ticket" in answer.sentence
+    assert said in answer.sentence.lower()
+
+
+def test_a_store_that_is_a_file(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("not a folder")
+    answer = say("search", *TINY)
+    assert answer.code == 2
+    assert answer.sentence.startswith("store: got 'store', wanted a folder")
+
+
+def test_out_that_is_a_folder(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    answer = say("search", *TINY, "out=mine")
+    assert answer.code == 2
+    assert answer.sentence == "out: got 'mine', wanted a file name; a folder of that name is there."
+
+
+def test_out_below_a_file(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("")
+    answer = say("search", *TINY, "out=mine/my.ticket")
+    assert answer.code == 2
+    assert answer.sentence.startswith("out: got 'mine', wanted a folder that can be made")
+
+
+@pytest.mark.parametrize("key", ["out", "store"])
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "full"), (errno.EROFS, "read-only")])
+def test_a_disk_that_refuses_is_noticed_before_the_work(
+    say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, number: int, said: str
+) -> None:
+    real = tempfile.TemporaryFile
+    bad = tmp_path / "bad"
+    bad.mkdir()
+
+    def refusing(*args: Any, dir: Path, **named: Any) -> Any:
+        if Path(dir) == bad:
+            raise OSError(number, os.strerror(number), str(dir))
+        return real(*args, dir=dir, **named)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refusing)
+    monkeypatch.setattr("ult_lightning.data.load_task", lambda *_, **__: pytest.fail("the work began"))
+    answer = say("search", *TINY, f"{key}=bad/new/it")
+    assert answer.code == 2
+    assert answer.sentence.startswith(f"{key}: got 'bad/new")
+    assert said in answer.sentence
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_run_folder_that_cannot_be_made(say: Say) -> None:
+    answer = say("search", *TINY, "hydra.run.dir=/proc/nowhere/run")
+    assert answer.code == 2
+    assert "/proc/nowhere" in answer.sentence
+
+
+def test_memory_that_does_not_do(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    def hungry(*_: Any) -> None:
+        raise OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ult_lightning.cli.search.run", hungry)
+    answer = say("search", *TINY)
+    assert answer.code == 2
+    assert answer.sentence.startswith("trainer.batch_size: ")
+
+
+def test_a_yaml_of_the_users_that_is_broken(say: Say, tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "odd.yaml").write_text("a: [1\nb: }")
+    answer = say("search", *TINY, "--config-dir", "mine", "experiment=odd")
+    assert answer.code == 2
+    assert "YAML" in answer.sentence

@@ -1,0 +1,164 @@
+"""Sweeps: one job that fails, two jobs with one `out=`, how to run again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import TINY, Say
+from ult_lightning.base import UltError
+from ult_lightning.cli import _sweep, report, search
+from ult_lightning.cli._job import Place
+
+Body = Callable[[Any, Place], None]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Seeds of the jobs that ran to their end; seed 1 is refused, seed 5 is a bug of ours."""
+    seeds: list[int] = []
+
+    def body(cfg: Any, place: Place) -> None:
+        told = search.read(cfg)
+        place.claim(told.out)
+        if told.seed == 1:
+            raise UltError("seed: got 1, wanted another.")
+        if told.seed == 5:
+            raise ZeroDivisionError("five")
+        if told.out is not None:
+            told.out.write_text(str(told.seed))
+        seeds.append(told.seed)
+
+    monkeypatch.setattr(search, "run", body)
+    return seeds
+
+
+def sweep_folder() -> Path:
+    (folder,) = Path("runs/search").glob("*/*-sweep")
+    return folder
+
+
+def test_all_is_well(say: Say, ran: list[int]) -> None:
+    answer = say("search", "-m", *TINY, "seed=0,2")
+    assert answer.code == 0
+    assert answer.err == ""
+    assert ran == [0, 2]
+    assert {path.name for path in sweep_folder().iterdir() if path.is_dir()} == {"0", "1"}
+    assert (sweep_folder() / "1" / ".hydra" / "overrides.yaml").is_file()
+
+
+@pytest.mark.parametrize("batches", [[], ["hydra.sweeper.max_batch_size=1"]], ids=["one batch", "batches of one"])
+def test_a_failing_job_stops_no_other_and_can_be_run_again(say: Say, ran: list[int], batches: list[str]) -> None:
+    answer = say("search", *TINY, "-m", "seed=0,1,2,5", "out='o ${seed}.ticket'", *batches)
+    assert answer.code == 1
+    assert ran == [0, 2]
+    assert "Traceback" not in answer.err
+    assert "Error executing" not in answer.err
+    head, *lines = answer.err[answer.err.index("ult: 2 of 4") :].splitlines()
+    assert head == "ult: 2 of 4 jobs failed; to run them again:"
+    assert lines[0] == "  #1 seed: got 1, wanted another."
+    assert lines[2].startswith("  #3 this is a bug of ours, ZeroDivisionError: five (traceback in ")
+    for line, seed in ((lines[1], 1), (lines[3], 5)):
+        words = shlex.split(line)
+        assert words[:2] == ["ult", "search"]
+        assert f"seed={seed}" in words
+        assert "-m" not in words
+        again = say(*words[1:])
+        assert again.code == (2 if seed == 1 else 1)
+        assert ("got 1" if seed == 1 else "five") in again.err
+
+
+def test_the_rerun_command_keeps_the_users_config_folder(say: Say, ran: list[int], tmp_path: Path) -> None:
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "own.yaml").write_text("# @package _global_\nmixing: joint\n")
+    answer = say("search", "-m", "--config-dir", "mine", *TINY, "experiment=own", "seed=1,2")
+    assert answer.code == 1
+    assert "ult search --config-dir mine " in answer.err
+
+
+def test_a_job_that_cannot_compose_stops_the_sweep_before_it_starts(say: Say, ran: list[int]) -> None:
+    answer = say("search", "-m", *TINY[:1], "net=conv2,cnov4", "logger=none")
+    assert answer.code == 2
+    assert "got 'cnov4'" in answer.sentence
+    assert ran == []
+
+
+def test_a_job_that_died_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fate = {"number": 0, "overrides": ["seed=0"]}
+    _sweep.write_note(tmp_path / "0", state="finished", **fate)
+    assert _sweep.report_failures(tmp_path, ["ult", "search"]) == 0
+    _sweep.write_note(tmp_path / "0", state="running", **fate)
+    assert _sweep.report_failures(tmp_path, ["ult", "search"]) == 1
+    assert "stopped without a word\n     ult search seed=0" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_whole_sweep(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def stopped(cfg: Any, place: Place) -> None:
+        calls.append(cfg.seed)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "run", stopped)
+    answer = say("search", "-m", *TINY, "seed=0,1")
+    assert answer.code == 130
+    assert calls == [0]
+    assert "seed=0" in answer.err  # the job that was stopped, and how to run it
+
+
+def test_one_out_for_all_jobs_is_refused_before_the_first(say: Say, ran: list[int]) -> None:
+    answer = say("search", "-m", *TINY, "seed=0,2", "out=my.ticket")
+    assert answer.code == 2
+    assert answer.sentence == (
+        "out: got 'my.ticket', wanted another path for each job of a sweep; "
+        "put what differs into it, as in 'out=my-${seed}.ticket'."
+    )
+    assert ran == []
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("sweep", ["seed=0", "seed=range(0,1)", "seed=choice(0)"])
+def test_a_sweep_of_one_job_may_name_its_out(say: Say, ran: list[int], sweep: str) -> None:
+    assert say("search", "-m", *TINY, sweep, "out=my.ticket").code == 0
+    assert Path("my.ticket").read_text() == "0"
+
+
+def test_out_with_what_differs(say: Say, ran: list[int]) -> None:
+    assert say("search", "-m", *TINY, "seed=0,2", "out=my-${seed}.ticket").code == 0
+    assert Path("my-0.ticket").read_text() == "0"
+    assert Path("my-2.ticket").read_text() == "2"
+    assert say("search", "-m", *TINY, "seed=3,4", "out=a.ticket,b.ticket").code == 1  # 4 jobs, 2 files
+
+
+def test_out_with_what_does_not_differ_is_refused_in_the_second_job(say: Say, ran: list[int]) -> None:
+    answer = say("search", "-m", *TINY, "seed=0,2", "out=./my-${net.name}.ticket")
+    assert answer.code == 1
+    assert ran == [0]
+    assert "#1 out: got 'my-conv2.ticket', wanted another path for each job" in answer.err
+
+
+def test_the_same_sweep_again_in_the_same_folder(say: Say, ran: list[int]) -> None:
+    words = ["search", "-m", *TINY, "seed=0,2", "out=my-${seed}.ticket", "hydra.sweep.dir=fixed"]
+    assert say(*words).code == 0
+    assert say(*words).code == 0
+    assert ran == [0, 2, 0, 2]
+
+
+def test_claims(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    _sweep.claim(tmp_path / "a", sweep=tmp_path, owner="0")
+    _sweep.claim(tmp_path / "a", sweep=tmp_path, owner="0")  # a job that the cluster started again
+    _sweep.claim(tmp_path / "b", sweep=tmp_path, owner="1")
+    with pytest.raises(UltError, match="save: got"):
+        _sweep.claim(tmp_path / "link" / "a", sweep=tmp_path, owner="1", key="save")
+
+
+def test_reports_of_a_sweep_need_their_own_folders(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "chosen_rows", lambda *_, **__: pytest.fail("the second job went on"))
+    answer = say("report", "-m", "baseline=dense,universal", "out=same")
+    assert answer.code == 2
+    assert "wanted another path for each job" in answer.sentence

@@ -1,0 +1,214 @@
+"""The table: means, paired differences, storage, what is said under it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable
+
+import pytest
+from scipy import stats
+
+from ult_lightning.base import UltError
+from ult_lightning.report import ARMS, Line, Table, arm_order, table
+from ult_lightning.results import Row
+
+MakeRow = Callable[..., Row]
+
+
+def line(summary: Table, task: str, label: str, shots: int | None = None) -> Line:
+    found = [one for one in summary.lines if (one.task, one.label, one.shots) == (task, label, shots)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_mean_and_interval_are_scipys(row: MakeRow) -> None:
+    values = [0.91, 0.90, 0.95, 0.88]
+    found = table([row(seed=seed, value=value) for seed, value in enumerate(values)]).lines[0].accuracy
+    low, high = stats.t.interval(0.95, 3, loc=sum(values) / 4, scale=stats.sem(values))
+    assert (found.low, found.high, found.n) == (pytest.approx(low), pytest.approx(high), 4)
+
+
+def test_differences_are_paired_over_seeds(grid: list[Row]) -> None:
+    universal = line(table(grid), "mnist", "universal")
+    assert universal.lift is not None
+    assert universal.gap is not None
+    assert universal.lift.mean == pytest.approx(0.02)
+    assert universal.lift.half == pytest.approx(0, abs=1e-12)  # an unpaired interval is 0.04 wide here
+    assert universal.gap.mean == pytest.approx(-0.01)
+    assert universal.accuracy.half > 0.01
+
+
+def test_only_common_seeds_are_paired_and_it_is_said(row: MakeRow) -> None:
+    rows = [row(arm="dense", seed=seed, value=0.9 + 0.01 * seed) for seed in (0, 1)]
+    rows += [row(arm="universal", seed=seed, value=0.8 + 0.01 * seed) for seed in (1, 2, 3)]
+    summary = table(rows)
+    gap = line(summary, "digits", "universal").gap
+    assert gap is not None
+    assert (gap.mean, gap.n) == (pytest.approx(-0.1), 1)
+    assert any(
+        "digits, universal: the difference to dense is over 1 of 3 seeds" in s for s in summary.warnings
+    )
+
+
+def test_no_common_seed_means_no_gap(row: MakeRow) -> None:
+    summary = table([row(arm="dense", seed=0), row(arm="universal", seed=1)])
+    assert line(summary, "digits", "universal").gap is None
+    assert line(summary, "digits", "dense").gap is None  # not to itself
+
+
+def test_other_baseline_and_floor(grid: list[Row]) -> None:
+    found = line(table(grid, baseline="universal", floor="random_mask"), "mnist", "dense")
+    assert found.gap is not None
+    assert found.lift is not None
+    assert (found.gap.mean, found.lift.mean) == (pytest.approx(0.01), pytest.approx(0.04))
+
+
+def test_draws_are_averaged_within_a_seed_first(row: MakeRow) -> None:
+    """Seed 0 has one draw more: its seed must not weigh more for that."""
+    values = {(0, 0): 0.5, (0, 1): 0.7, (0, 2): 0.6, (1, 0): 0.8}
+    rows = [
+        row(seed=seed, value=value, extra={"shots": 5, "draw": draw})
+        for (seed, draw), value in values.items()
+    ]
+    found = line(table(rows), "digits", "dense", 5)
+    assert found.by_seed == {0: pytest.approx(0.6), 1: pytest.approx(0.8)}
+    assert (found.accuracy.mean, found.accuracy.n, found.draws) == (pytest.approx(0.7), 2, 3)
+
+
+def test_shots_are_separate_sections_in_order(row: MakeRow) -> None:
+    rows = [row(value=0.5 + shots / 100, extra={"shots": shots, "draw": 0}) for shots in (10, 1, 5)]
+    titles = [section.title for section in table([*rows, row(value=0.9)]).sections]
+    assert titles == ["digits", "digits, 1 per class", "digits, 5 per class", "digits, 10 per class"]
+
+
+def test_arms_have_their_order_and_unknown_ones_follow(row: MakeRow) -> None:
+    rows = [row(arm=arm) for arm in ("zeta", *reversed(ARMS), "alpha")]
+    assert [one.label for one in table(rows).lines] == [*ARMS, "alpha", "zeta"]
+    assert arm_order([]) == []
+
+
+def test_bytes_for_k_tasks(row: MakeRow) -> None:
+    ticket = {"bytes_shared": 300_000, "bytes_per_task": 80_000}
+    network = {"bytes_shared": 0, "bytes_per_task": 9_000_000}
+    tasks = ("a", "b", "c")
+    rows = [row(task, "universal", extra=ticket) for task in tasks]
+    rows += [row(task, "dense", extra=network) for task in tasks]
+    summary = table(rows)
+    assert summary.k == 3
+    assert line(summary, "b", "universal").bytes_k == 300_000 + 3 * 80_000
+    assert line(summary, "b", "dense").bytes_k == 3 * 9_000_000
+    assert any("shared + k × per task" in sentence for sentence in summary.sentences)
+
+
+def test_bytes_of_rows_without_the_parts(row: MakeRow) -> None:
+    assert table([row(extra={}, bytes=500)]).lines[0].bytes_k == 500
+    assert table([row("a", extra={}, bytes=500), row("b", extra={}, bytes=500)]).lines[0].bytes_k is None
+
+
+def test_settings_that_differ_are_never_averaged(row: MakeRow) -> None:
+    rows = [
+        row(arm="universal", seed=seed, value=value, config={"search": {"density": density, "seed": seed}, "id": f"{seed}{density}"})
+        for density, value in ((0.1, 0.7), (0.5, 0.8))
+        for seed in range(3)
+    ]  # fmt: skip
+    rows += [row(arm="dense", seed=seed, value=0.9) for seed in range(3)]
+    summary = table(rows)
+    assert [one.label for one in summary.lines] == [
+        "dense",
+        "universal [density=0.1]",
+        "universal [density=0.5]",
+    ]
+    gap = line(summary, "digits", "universal [density=0.1]").gap
+    assert gap is not None
+    assert gap.mean == pytest.approx(-0.2)
+
+
+def test_a_row_measured_again_replaces_the_older(row: MakeRow) -> None:
+    old = row(value=0.95, created="2026-01-01T00:00:00+00:00", code_version="0.0.9")
+    summary = table([row(value=0.9), old])
+    assert summary.lines[0].accuracy.mean == 0.9
+    assert any("1 rows were measured again" in sentence for sentence in summary.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("precision", ("32", "bf16"), "differ in precision (32: 1 row, bf16: 1 row)"),
+        ("device", ("a CPU", "a GPU"), "differ in device"),
+        ("code_version", ("0.1.0", "0.1.0+gabc"), "differ in code version"),
+        ("n", (9_000, 10_000), "differ in the number of test images"),
+        ("n_train", (50, 9_000), "differ in the number of training images"),
+    ],
+)
+def test_mixed_circumstances_are_said(
+    row: MakeRow, name: str, values: tuple[object, object], said: str
+) -> None:
+    mixed = [row(seed=seed, **{name: value}) for seed, value in enumerate(values)]
+    equal = [row(seed=seed, **{name: values[0]}) for seed in range(2)]
+    for form in (table(mixed).text(), table(mixed).markdown()):
+        assert said in " ".join(form.split())
+    assert table(equal).warnings == ()
+
+
+def test_other_metrics_are_left_out_and_it_is_said(row: MakeRow) -> None:
+    summary = table([row(value=0.9), row(metric="loss", value=2.5, unit="nats")])
+    assert summary.lines[0].accuracy.mean == 0.9
+    assert summary.warnings == ("1 rows of other metrics (loss in nats) are left out.",)
+
+
+@pytest.mark.parametrize("rows", [[], [{"metric": "loss", "unit": "nats"}]])
+def test_no_accuracy_rows(row: MakeRow, rows: list[dict[str, str]]) -> None:
+    with pytest.raises(UltError, match=r"^rows: got 0, wanted at least one row .*ult compare.*\.$"):
+        table([row(**fields) for fields in rows])
+
+
+def test_text_fits_the_terminal(row: MakeRow, grid: list[Row]) -> None:
+    grid += [row("mnist", "an_arm_with_a_name_that_is_far_too_long_for_a_terminal_of_any_size", 0)]
+    shown = table(grid, command="ult compare " + "a=b " * 60, machine="two cores").text()
+    assert max(map(len, shown.splitlines())) <= 110
+    assert "88.00" not in shown  # the mean of universal is not a seed's value
+    assert "87.67 ± 3.79" in shown
+    assert "+2.00 ± 0.00" in shown
+    assert "−1.00 ± 0.00" in shown
+    assert "unseen" in shown
+    assert "Machine: two cores" in shown
+
+
+def test_one_seed_has_no_interval(row: MakeRow) -> None:
+    shown = table([row(value=0.9)]).text()
+    assert "90.00" in shown
+    assert "90.00 ±" not in shown
+    assert "One seed gives no interval." in shown
+    assert "nan" not in shown + table([row()]).csv()
+
+
+def test_small_test_sets_get_one_decimal(row: MakeRow) -> None:
+    assert "91.7" in table([row(value=330 / 360, n=360)]).text()
+    assert "91.67" in table([row(value=0.91666, n=10_000)]).text()
+
+
+def test_markdown_is_a_table_with_command_and_machine(grid: list[Row]) -> None:
+    shown = table(grid, command="ult compare seeds=[0,1,2]", machine="two cores", notes=["a | b"]).markdown()
+    rows = [text for text in shown.splitlines() if text.startswith("|")]
+    assert len(rows) == 2 * (2 + 4)
+    assert len({text.replace("\\|", "").count("|") for text in rows}) == 1
+    assert "```sh\nult compare seeds=[0,1,2]\n```" in shown
+    assert "Machine: two cores" in shown
+    assert "a \\| b" in shown
+    assert "**mnist** (10,000 test images, 9,000 training images)" in shown
+
+
+def test_csv_holds_unrounded_numbers(grid: list[Row]) -> None:
+    rows = list(csv.DictReader(io.StringIO(table(grid).csv())))
+    assert len(rows) == 8
+    found = next(one for one in rows if (one["task"], one["arm"]) == ("mnist", "universal"))
+    accuracy = float(found["accuracy_percent"])
+    assert accuracy == pytest.approx(100 * (0.88 - 0.01 / 3), abs=1e-3)
+    assert float(found["accuracy_low"]) < accuracy < float(found["accuracy_high"])
+    assert (found["lift_points"], found["lift_seeds"], found["seen"]) == ("2", "3", "unseen")
+    assert (found["k"], found["bytes_k_tasks"]) == ("2", str(300_000 + 2 * 80_000))
+    dense = next(one for one in rows if one["arm"] == "dense")
+    assert dense["gap_points"] == ""
+    assert not math.isnan(float(dense["accuracy_low"]))

@@ -1,0 +1,61 @@
+"""The commands answer at once: what is heavy is imported by the work that needs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+HEAVY = {"torch", "torchvision", "lightning", "sklearn", "scipy", "matplotlib", "wandb", "mlxtend", "pandas"}
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [(("--help",), 1.0), (("--version",), 1.0), (("search", "--cfg", "job"), 3.0)],
+    ids=["help", "version", "cfg"],
+)
+def test_answers_in_time(ult: Command, words: tuple[str, ...], limit: float) -> None:
+    best = min(seconds_of(ult, words) for _ in range(3))
+    assert best < limit
+
+
+@pytest.mark.parametrize(
+    "words", [("--help",), ("search", "--cfg", "job"), ("ticket", "show", "absent.ticket")]
+)
+def test_nothing_heavy_is_imported(ult: Command, words: tuple[str, ...]) -> None:
+    done = ult(*words, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    names = imported_names(done.stderr)
+    assert {"sys", "ult_lightning.base"} & names
+    assert names & HEAVY == set()
+
+
+@pytest.mark.parametrize("name", ["ult_lightning", "ult_lightning.tickets", "ult_lightning.results"])
+def test_light_rooms_are_light(ult: Command, name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", f"import {name}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    names = imported_names(done.stderr)
+    assert name in names
+    assert names & HEAVY == set()
+
+
+def seconds_of(ult: Command, words: tuple[str, ...]) -> float:
+    start = time.perf_counter()
+    done = ult(*words)
+    seconds = time.perf_counter() - start
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    return seconds
+
+
+def imported_names(importtime: str) -> set[str]:
+    return set(re.findall(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", importtime, re.MULTILINE))

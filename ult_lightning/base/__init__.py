@@ -1,0 +1,31 @@
+"""What every room needs: errors, whole files, locks, registries, hashes. Imports nothing of ours."""
+
+from ult_lightning.base._canonical import canonical
+from ult_lightning.base._environment import environment
+from ult_lightning.base._errors import UltError, fault, nearest, unknown
+from ult_lightning.base._files import atomic_path, unwritable, write_bytes, write_text
+from ult_lightning.base._hashing import canonical_json, digest
+from ult_lightning.base._locks import file_lock
+from ult_lightning.base._once import once
+from ult_lightning.base._registry import Registry
+from ult_lightning.base._wiring import provide, provided
+
+__all__ = [
+    "Registry",
+    "UltError",
+    "atomic_path",
+    "canonical",
+    "canonical_json",
+    "digest",
+    "environment",
+    "fault",
+    "file_lock",
+    "nearest",
+    "once",
+    "provide",
+    "provided",
+    "unknown",
+    "unwritable",
+    "write_bytes",
+    "write_text",
+]

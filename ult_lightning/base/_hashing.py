@@ -1,0 +1,35 @@
+"""One text, and so one hash, per value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+
+def canonical_json(obj: object) -> str:
+    """The one JSON text of a value: keys sorted, no spaces, ASCII, tuples as lists, floats by repr.
+
+    Raises ValueError on NaN and infinity, TypeError on anything JSON has no word for and on keys that are
+    not text (JSON would quietly make 1 and "1" the same key).
+
+    >>> canonical_json({"b": (1, 2.0), "a": None})
+    '{"a":null,"b":[1,2.0]}'
+    """
+    return json.dumps(_plain(obj), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(obj: object) -> str:
+    """SHA-256 of `canonical_json(obj)`, 64 hexadecimal characters."""
+    return hashlib.sha256(canonical_json(obj).encode("ascii")).hexdigest()
+
+
+def _plain(obj: object) -> object:
+    if isinstance(obj, Mapping):
+        for key in obj:
+            if not isinstance(key, str):
+                raise TypeError(f"canonical JSON has text keys only, got {key!r}")
+        return {str(key): _plain(value) for key, value in obj.items()}
+    if isinstance(obj, (list, tuple)):
+        return [_plain(value) for value in obj]
+    return obj

@@ -1,0 +1,60 @@
+"""Work that is never done twice and never left half done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from ult_lightning.base._errors import UltError
+from ult_lightning.base._locks import file_lock
+
+T = TypeVar("T")
+
+
+def once(
+    path: str | os.PathLike[str],
+    make: Callable[[], T],
+    load: Callable[[Path], T],
+    *,
+    force: bool = False,
+    notice: Callable[[str], None] | None = None,
+) -> T:
+    """The value of the piece of work whose finished form is the file `path`.
+
+    A finished file is loaded and `make` is not called. Else `make` runs under the lock `path` + ".lock": it
+    writes `path` itself, atomically, and returns the value; whoever comes meanwhile waits and then loads. A file
+    that `load` refuses with an UltError is made again and `notice` is told why. With `force`, `make` always runs.
+
+    A finished file needs no lock, so it can be read on a disk that cannot be written.
+    """
+    final = Path(path)
+    tell = notice if notice is not None else _silence
+    if not force and (found := _loaded(final, load, _silence)) is not None:
+        return found[0]
+
+    lock = final.with_name(final.name + ".lock")
+    with file_lock(
+        lock, waiting=lambda _: tell(f"{final} is being made by another process; waiting for it.")
+    ):
+        if not force and (found := _loaded(final, load, tell)) is not None:
+            return found[0]
+        value = make()
+    if not final.exists():
+        raise RuntimeError(f"the maker of {final} returned without writing it")
+    return value
+
+
+def _loaded(final: Path, load: Callable[[Path], T], tell: Callable[[str], None]) -> tuple[T] | None:
+    if not final.exists():
+        return None
+    try:
+        return (load(final),)
+    except UltError as refusal:
+        tell(f"{final} cannot be used and is made again: {refusal}")
+        return None
+
+
+def _silence(_: str) -> None:
+    return None

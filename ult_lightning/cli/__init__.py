@@ -1,0 +1,59 @@
+"""The `ult` command: one verb per thing to do. Holds no science; the only room that imports hydra.
+
+Nothing heavy is imported here: `ult --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `ult` with these arguments (default: the process's own) and return its exit code.
+
+    0: done. 1: a bug of ours, or a failed job of a sweep. 2: something the user can mend, said in one sentence on
+    stderr. 130: stopped by Ctrl-C. Never raises for what a user can cause, unless `traceback=true` or
+    ULT_TRACEBACK=1 asks for it.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    from ult_lightning.cli._exit import guarded
+
+    return guarded(lambda: _dispatch(arguments), arguments)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from ult_lightning.base import unknown
+    from ult_lightning.cli import _help
+
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(_help.OVERVIEW)
+        return 0
+    if arguments[0] in ("--version", "version"):
+        from ult_lightning import __version__
+
+        print(f"ult_lightning {__version__}")
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    if verb not in _help.VERBS:
+        raise unknown("command", verb, _help.VERBS)
+    if "--help" in rest or "-h" in rest:
+        print(_help.of(verb))
+        return 0
+    return _runner(verb)(rest)
+
+
+def _runner(verb: str) -> Callable[[list[str]], int]:
+    if verb == "rows":
+        from ult_lightning.cli.rows import rows
+
+        return rows
+    if verb == "ticket":
+        from ult_lightning.cli.ticket import ticket
+
+        return ticket
+    from ult_lightning.cli._hydra import run_verb
+
+    return lambda rest: run_verb(verb, rest)

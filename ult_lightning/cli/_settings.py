@@ -1,0 +1,242 @@
+"""From a composed config to the typed settings that the other rooms take. Ids come from these, never from the config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ult_lightning.base import UltError, fault
+from ult_lightning.cli._reader import Reader
+
+if TYPE_CHECKING:
+    from ult_lightning.data import Task, TaskSpec
+    from ult_lightning.results import Row
+    from ult_lightning.search import SearchSettings
+    from ult_lightning.tickets import MotherSpec, Ticket
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a command runs; changes no result."""
+
+    store: Path
+    data_dir: Path
+    cache_dir: Path | None
+    download: bool
+    device: str
+    threads: int | None
+    force: bool
+
+    def start(self) -> None:
+        """Take the number of CPU threads that was asked for, and leave Lightning's words to the log file."""
+        from logging import getLogger
+
+        for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+            for handler in list(getLogger(name).handlers):
+                getLogger(name).removeHandler(handler)
+            getLogger(name).propagate = True
+        if self.threads is not None:
+            import torch
+
+            torch.set_num_threads(self.threads)
+
+    def load(self, specs: Sequence[TaskSpec], *, seed: int) -> list[Task]:
+        """The tasks of these specs, on the CPU."""
+        from ult_lightning.data import load_task
+
+        return [
+            load_task(
+                spec,
+                seed=seed,
+                data_dir=self.data_dir,
+                cache_dir=self.cache_dir,
+                download=self.download,
+                notice=print,
+            )
+            for spec in specs
+        ]
+
+
+def machine(reader: Reader) -> Machine:
+    """The keys of conf/common/machine.yaml; raises UltError for wrong values and a device that is not there."""
+    from ult_lightning.search import resolve_device
+
+    reader.flag("traceback")
+    threads = reader.optional_whole("threads")
+    if threads is not None and threads < 1:
+        raise fault("threads", threads, "a whole number, at least 1, or null")
+    return Machine(
+        store=reader.path("store"),
+        data_dir=reader.path("data_dir"),
+        cache_dir=reader.optional_path("cache_dir"),
+        download=reader.flag("download"),
+        device=resolve_device(reader.word("device")),
+        threads=threads,
+        force=reader.flag("force"),
+    )
+
+
+def task_specs(reader: Reader, key: str, limits: Mapping[str, int | None]) -> tuple[TaskSpec, ...]:
+    """The tasks under `key`; each takes the limits that it does not state itself.
+
+    Raises UltError for an empty list and for what `TaskSpec.parse` refuses.
+    """
+    from ult_lightning.data import TaskSpec
+
+    items = reader.items(key)
+    if not items:
+        raise fault(key, [], "at least one task", f"for example '{key}=[mnist5k]'")
+    specs = []
+    for item in items:
+        spec = TaskSpec.parse(item)
+        own = {name: limit for name, limit in limits.items() if getattr(spec, name) is None}
+        specs.append(TaskSpec.parse({**spec.to_dict(), **own}))
+    return tuple(specs)
+
+
+def limits(reader: Reader) -> dict[str, int | None]:
+    """The limits that hold for every task which states none."""
+    return {name: reader.optional_whole(name) for name in ("train_limit", "valid_limit")}
+
+
+def mother_spec(reader: Reader, *, seed: int, density: float) -> MotherSpec:
+    """The mother that the config describes."""
+    from ult_lightning.tickets import InputSpec, MotherSpec
+
+    name, options = reader.word("net.name"), reader.mapping("net.options")
+    if reader.has("net.family"):
+        name, options = reader.word("net.family"), {"name": name, **options}
+    return MotherSpec(
+        net=name,
+        options=options,
+        norm=reader.word("norm"),
+        init=reader.word("init.name"),
+        scale_fan=density if reader.flag("scale_fan") else None,
+        bias=reader.word("bias"),
+        seed=seed,
+        input=InputSpec(range=reader.word("input.range"), adapter=reader.word("input.adapter")),
+    )
+
+
+def search_settings(reader: Reader, *, seed: int, device: str) -> SearchSettings:
+    """The search that the config describes, its precision resolved for `device`."""
+    from ult_lightning.search import METHODS, SearchSettings, resolve_precision
+
+    densities = reader.mapping("method.densities")
+    method = reader.word("method.name")
+    METHODS.get(method)
+    return SearchSettings(
+        method=method,
+        density=reader.number("density"),
+        densities=densities or None,
+        scope=reader.word("method.scope"),
+        mixing=reader.word("mixing"),
+        loss_weights=reader.numbers("loss_weights") or None,
+        max_epochs=reader.whole("trainer.max_epochs"),
+        max_steps=reader.optional_whole("trainer.max_steps"),
+        batch_size=reader.whole("trainer.batch_size"),
+        optimizer=reader.word("method.optimizer.name"),
+        lr=reader.number("method.optimizer.lr"),
+        momentum=reader.number("method.optimizer.momentum"),
+        weight_decay=reader.number("method.optimizer.weight_decay"),
+        head_lr=reader.number("method.optimizer.head_lr"),
+        schedule=reader.word("method.optimizer.schedule"),
+        augment=reader.flag("augment"),
+        select=reader.word("select"),
+        precision=resolve_precision(reader.word("trainer.precision"), device),
+        seed=seed,
+    )
+
+
+def head_settings(reader: Reader) -> tuple[str, dict[str, Any]]:
+    """Name and options of the head; raises UltError for an unknown one."""
+    from ult_lightning.heads import HEADS
+
+    name = reader.word("head.name")
+    HEADS.get(name)
+    options = reader.mapping("head.options")
+    return name, {key: value for key, value in options.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Logging:
+    """What a logger is made of."""
+
+    kind: str
+    project: str
+    offline: bool | None
+    name: str | None
+    group: str | None
+    tags: tuple[str, ...]
+
+    @contextmanager
+    def running(self, folder: Path, name: str, config: Any) -> Iterator[Mirror]:
+        """A logger for the length of the block, called `name` unless the user gave it another name."""
+        from ult_lightning.tracking import finish, make_logger
+
+        logger = make_logger(
+            self.kind,
+            run_dir=folder,
+            name=self.name or name,
+            group=self.group,
+            tags=self.tags,
+            config=config,
+            offline=self.offline,
+            project=self.project,
+        )
+        mirror = Mirror(logger)
+        try:
+            yield mirror
+        except BaseException:
+            finish(logger, failed=True)
+            raise
+        mirror.where = finish(logger)
+
+
+@dataclass
+class Mirror:
+    """A logger and, once its block has ended, where its run lies."""
+
+    logger: Any
+    where: str | None = None
+
+    def log_ticket(self, ticket: Ticket, path: Path) -> None:
+        """Log a ticket file that this run made."""
+        from ult_lightning.tracking import log_ticket
+
+        log_ticket(self.logger, ticket, path)
+
+    def use_ticket(self, ticket: Ticket) -> None:
+        """Say that this run uses a ticket."""
+        from ult_lightning.tracking import use_ticket
+
+        use_ticket(self.logger, ticket)
+
+    def log_rows(self, rows: Sequence[Row]) -> None:
+        """Log rows."""
+        from ult_lightning.tracking import log_rows
+
+        log_rows(self.logger, rows)
+
+
+def logging(reader: Reader) -> Logging:
+    """The keys of the group logger."""
+    return Logging(
+        kind=reader.word("logger.kind"),
+        project=reader.word("logger.project"),
+        offline=reader.optional_flag("logger.offline"),
+        name=reader.optional_word("logger.name"),
+        group=reader.optional_word("logger.group"),
+        tags=reader.words("logger.tags"),
+    )
+
+
+def at_least_one(key: str, values: Sequence[Any]) -> None:
+    """Raise UltError unless there are values, each once."""
+    if not values:
+        raise fault(key, list(values), "at least one value")
+    if len(set(values)) != len(values):
+        raise UltError(f"{key}: got {list(values)}, wanted each value once.")

@@ -1,0 +1,132 @@
+"""`ult compare`: arms x targets x seeds in, rows, a table and a figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig, OmegaConf
+
+from ult_lightning.cli import _settings as settings
+from ult_lightning.cli._job import Place, run_job
+from ult_lightning.cli._out import check_folder
+from ult_lightning.cli._reader import Reader
+from ult_lightning.cli._tables import shown
+
+if TYPE_CHECKING:
+    from ult_lightning.compare import CompareSettings, DenseSettings
+    from ult_lightning.results import Row
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """Everything that `ult compare` was told."""
+
+    grid: CompareSettings
+    machine: settings.Machine
+    logging: settings.Logging
+    out: Path | None
+
+
+def job(cfg: DictConfig) -> float | None:
+    """What Hydra calls."""
+    return run_job(run, "compare", cfg)
+
+
+def read(cfg: DictConfig) -> CompareJob:
+    """The typed settings of a composed config; raises UltError for whatever is wrong in it."""
+    from ult_lightning.compare import CompareSettings
+
+    reader = Reader(cfg)
+    seeds = reader.wholes("seeds")
+    settings.at_least_one("seeds", seeds)
+    machine = settings.machine(reader)
+    search = settings.search_settings(reader, seed=seeds[0], device=machine.device)
+    limits = settings.limits(reader)
+    head, options = settings.head_settings(reader)
+    grid = CompareSettings(
+        sources=settings.task_specs(reader, "sources", limits),
+        targets=settings.task_specs(reader, "targets", limits),
+        arms=reader.words("arms"),
+        seeds=seeds,
+        mother=settings.mother_spec(reader, seed=seeds[0], density=search.density),
+        search=search,
+        head=head,
+        head_options=options,
+        dense=_dense(reader),
+    )
+    found = CompareJob(grid, machine, settings.logging(reader), reader.optional_path("out"))
+    reader.refuse_unread("compare")
+    return found
+
+
+def run(cfg: DictConfig, place: Place) -> float | None:
+    """Run the grid, print and write its table."""
+    told = read(cfg)
+    folder = told.out if told.out is not None else place.folder
+    check_folder("out", folder)
+    check_folder("store", told.machine.store)
+    place.claim(told.out)
+    told.machine.start()
+    from ult_lightning.compare import run_grid
+    from ult_lightning.report import table, write_report
+
+    machine = told.machine
+    config = OmegaConf.to_container(cfg, resolve=True)
+    targets = "+".join(spec.id for spec in told.grid.targets)
+    with told.logging.running(place.folder, f"compare {told.grid.mother.net} {targets}", config) as mirror:
+        rows = run_grid(
+            told.grid,
+            store=machine.store,
+            data_dir=machine.data_dir,
+            cache_dir=machine.cache_dir,
+            download=machine.download,
+            device=machine.device,
+            force=machine.force,
+        )
+        mirror.log_rows(rows)
+    command = place.command("compare")
+    paths = write_report(rows, folder, command=command)
+    print()
+    print(table(rows, command=command).text())
+    print(end_screen(rows, paths, store=machine.store, where=mirror.where))
+    return None
+
+
+def end_screen(rows: Sequence[Row], paths: dict[str, Path], *, store: Path, where: str | None) -> str:
+    """Where the table, the figure, the tickets and the log lie, and what to try next."""
+    from ult_lightning.tickets import TicketStore
+
+    place = {name: shown(path) for name, path in paths.items()}
+    lines = [f"Table       {place['table.md']}, {place['table.csv']}", f"Figure      {place['figure.png']}",
+             f"Page        {place['report.html']}", f"Rows        {shown(store / 'rows')}"]  # fmt: skip
+    tickets = list(
+        dict.fromkeys(row.ticket for row in rows if row.ticket is not None and row.arm == "universal")
+    )
+    tickets = tickets or list(dict.fromkeys(row.ticket for row in rows if row.ticket is not None))
+    if tickets:
+        path = shown(TicketStore(store).path(tickets[0]))
+        lines.append(f"Ticket      {path}" + (f" and {len(tickets) - 1} more" if len(tickets) > 1 else ""))
+    if where is not None:
+        lines.append(f"Log         {shown(where)}")
+    lines.append("Next:")
+    if tickets:
+        lines.append(f"  ult ticket show {path}")
+        lines.append(f"  ult transfer ticket={path} 'targets=[digits:parity]'")
+    lines.append(f"  ult rows store={store}")
+    return "\n".join(lines)
+
+
+def _dense(reader: Reader) -> DenseSettings:
+    from ult_lightning.compare import DenseSettings
+
+    return DenseSettings(
+        lrs=reader.numbers("dense.lrs"),
+        pilot_share=reader.number("dense.pilot_share"),
+        momentum=reader.number("dense.momentum"),
+        weight_decay=reader.number("dense.weight_decay"),
+        schedule=reader.word("dense.schedule"),
+        long_factor=reader.whole("dense.long_factor"),
+    )

@@ -1,0 +1,78 @@
+"""`ult report`: the rows of a store in, tables, a figure and a page out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from ult_lightning.base import UltError, unknown
+from ult_lightning.cli._job import Place, run_job
+from ult_lightning.cli._out import check_folder
+from ult_lightning.cli._reader import Reader
+
+if TYPE_CHECKING:
+    from ult_lightning.results import Row
+
+
+def job(cfg: DictConfig) -> float | None:
+    """What Hydra calls."""
+    return run_job(run, "report", cfg)
+
+
+def run(cfg: DictConfig, place: Place) -> float | None:
+    """Write the report of the chosen rows and print its table."""
+    reader = Reader(cfg)
+    store, out = reader.path("store"), reader.path("out")
+    tasks, arms, seeds = reader.words("tasks"), reader.words("arms"), reader.wholes("seeds")
+    words = {"baseline": reader.word("baseline"), "floor": reader.word("floor")}
+    reader.flag("traceback")
+    reader.refuse_unread("report")
+    check_folder("out", out)
+    place.claim(out)
+    rows = chosen_rows(store, tasks=tasks, arms=arms, seeds=seeds)
+    from ult_lightning.report import table, write_report
+
+    command = place.command("report")
+    paths = write_report(rows, out, command=command, **words)
+    print(table(rows, command=command, **words).text())
+    print("Written:", ", ".join(str(path) for path in paths.values()))
+    return None
+
+
+def chosen_rows(
+    store: Path, *, tasks: Collection[str], arms: Collection[str], seeds: Collection[int]
+) -> list[Row]:
+    """The rows of a store that pass the filters (an empty one lets all pass).
+
+    Raises UltError for a store without rows and for a filter that names what no row has.
+    """
+    from ult_lightning.results import RowStore
+
+    rows = RowStore(store).all()
+    if not rows:
+        raise UltError(
+            f"store: got {str(store)!r}, which holds no rows; `ult compare` or `ult transfer` make them."
+        )
+    for key, wanted, there in (
+        ("tasks", tasks, {row.task for row in rows}),
+        ("arms", arms, {row.arm for row in rows}),
+        ("seeds", seeds, {row.seed for row in rows}),
+    ):
+        for value in wanted:
+            if value not in there:
+                raise unknown(key, str(value), {str(known) for known in there})
+    rows = [
+        row
+        for row in rows
+        if (not tasks or row.task in tasks)
+        and (not arms or row.arm in arms)
+        and (not seeds or row.seed in seeds)
+    ]
+    if not rows:
+        raise UltError(
+            f"store: no row of {str(store)!r} passes all of the filters tasks, arms and seeds together."
+        )
+    return rows

@@ -1,0 +1,139 @@
+"""`ult search`: source tasks in, a ticket file out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ult_lightning.base import write_bytes
+from ult_lightning.cli import _settings as settings
+from ult_lightning.cli._job import Place, run_job
+from ult_lightning.cli._out import check_file, check_folder
+from ult_lightning.cli._reader import Reader
+from ult_lightning.cli._tables import shown
+
+if TYPE_CHECKING:
+    from ult_lightning.data import TaskSpec
+    from ult_lightning.search import SearchSettings
+    from ult_lightning.tickets import MotherSpec, Ticket
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """Everything that `ult search` was told."""
+
+    sources: tuple[TaskSpec, ...]
+    spec: MotherSpec
+    search: SearchSettings
+    machine: settings.Machine
+    logging: settings.Logging
+    out: Path | None
+    seed: int
+
+
+def job(cfg: DictConfig) -> float | None:
+    """What Hydra calls."""
+    return run_job(run, "search", cfg)
+
+
+def read(cfg: DictConfig) -> SearchJob:
+    """The typed settings of a composed config; raises UltError for whatever is wrong in it."""
+    reader = Reader(cfg)
+    machine = settings.machine(reader)
+    seed = reader.whole("seed")
+    search = settings.search_settings(reader, seed=seed, device=machine.device)
+    found = SearchJob(
+        sources=settings.task_specs(reader, "sources", settings.limits(reader)),
+        spec=settings.mother_spec(reader, seed=seed, density=search.density),
+        search=search,
+        machine=machine,
+        logging=settings.logging(reader),
+        out=reader.optional_path("out"),
+        seed=seed,
+    )
+    reader.refuse_unread("search")
+    return found
+
+
+def run(cfg: DictConfig, place: Place) -> float | None:
+    """Search (or reuse) one ticket; returns the mean validation accuracy over the sources."""
+    told = read(cfg)
+    check_file("out", told.out)
+    check_folder("store", told.machine.store)
+    place.claim(told.out)
+    told.machine.start()
+    from ult_lightning.search import search_once
+    from ult_lightning.tickets import TicketStore
+
+    tasks = told.machine.load(told.sources, seed=told.seed)
+    store = TicketStore(told.machine.store)
+    with told.logging.running(place.folder, _name(told), OmegaConf.to_container(cfg, resolve=True)) as mirror:
+        ticket, reused = search_once(
+            store,
+            tasks,
+            told.spec,
+            told.search,
+            force=told.machine.force,
+            device=told.machine.device,
+            logger=mirror.logger,
+        )
+        path = store.path(ticket.id)
+        mirror.log_ticket(ticket, path)
+    if told.out is not None:
+        write_bytes(told.out, path.read_bytes())
+        path = told.out
+    print(end_screen(ticket, path, reused=reused, where=mirror.where, sources=[t.id for t in told.sources]))
+    accuracies = _accuracies(ticket)
+    return fmean(accuracies.values()) if accuracies else None
+
+
+def end_screen(ticket: Ticket, path: Path, *, reused: bool, where: str | None, sources: list[str]) -> str:
+    """What the last lines of a search say: the ticket, its file, densities, accuracies, and what to type next."""
+    size = path.stat().st_size
+    seconds = ticket.provenance.get("seconds")
+    spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
+    did = "Found in the store, nothing to do (force=true searches again)" if reused else f"Searched{spent}"
+    kept, total = ticket.mask.kept, ticket.mask.total
+    lines = [
+        "",
+        f"{did}: one mask for {', '.join(sources)} over {ticket.spec.net}, seed {ticket.spec.seed}.",
+        f"  ticket      {ticket.id}",
+        f"  file        {path} ({size:,} bytes, {8 * size / total:.2f} bits per parameter)",
+        f"  density     {ticket.density:.4f} ({kept:,} of {total:,} parameters kept)",
+        *_densities(ticket.densities),
+        *_validation(ticket),
+    ]
+    if where is not None:
+        lines.append(f"  log         {shown(where)}")
+    target = "digits" if not any(s.startswith("digits") for s in sources) else "mnist5k"
+    return "\n".join(
+        [*lines, "Next:", f"  {shlex.join(['ult', 'transfer', f'ticket={path}', f'targets=[{target}]'])}"]
+    )
+
+
+def _densities(densities: Mapping[str, float]) -> list[str]:
+    width = max(len(name) for name in densities)
+    return [f"    {name.ljust(width)}  {density:.4f}" for name, density in densities.items()]
+
+
+def _validation(ticket: Ticket) -> list[str]:
+    accuracies = _accuracies(ticket)
+    which = {"best": "best by validation", "last": "last"}.get(str(ticket.provenance.get("mask")), "")
+    shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in accuracies.items())
+    return [f"  validation  {shown}" + (f" (mask: {which})" if which else "")] if accuracies else []
+
+
+def _accuracies(ticket: Ticket) -> dict[str, float]:
+    found: Any = ticket.provenance.get("validation")
+    return {str(k): float(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def _name(told: SearchJob) -> str:
+    sources = "+".join(spec.id for spec in told.sources)
+    return f"search {told.spec.net} d{told.search.density:g} {sources} s{told.seed}"

@@ -1,0 +1,130 @@
+"""One cell of the grid, a target with a seed, and what its arms share: tasks, tickets, the step budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ult_lightning.base import UltError
+from ult_lightning.data import Task, TaskSpec, load_task, seen_by
+from ult_lightning.search import NUMERICS, SearchSettings, search_once, ticket_id
+from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
+
+if TYPE_CHECKING:
+    from ult_lightning.compare._settings import CompareSettings
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What does not change a number: where files lie and what computes."""
+
+    tickets: TicketStore
+    data: Mapping[str, Any]
+    """Keyword arguments of ``load_task``: data_dir, cache_dir, download."""
+    device: str = "cpu"
+    notice: Notice = print
+    force: bool = False
+    redone: set[str] = field(default_factory=set)
+    """Ids of the tickets and pilots that ``force`` has already redone in this run."""
+    held: dict[tuple[str, int], Task] = field(default_factory=dict)
+
+    def task(self, spec: TaskSpec, seed: int) -> Task:
+        """The task on the device, kept for the next cell."""
+        key = (repr(spec), seed)
+        if key not in self.held:
+            self.held[key] = load_task(spec, seed=seed, **self.data).to(self.device)
+        return self.held[key]
+
+    def forced(self, key: str) -> bool:
+        """Whether the piece of work called ``key`` must be redone: once per run, if ``force`` says so."""
+        if not self.force or key in self.redone:
+            return False
+        self.redone.add(key)
+        return True
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A target and a seed."""
+
+    target: TaskSpec
+    seed: int
+    settings: CompareSettings
+    machine: Machine
+
+    @property
+    def task(self) -> Task:
+        """The target task."""
+        return self.machine.task(self.target, self.seed)
+
+    @property
+    def sources(self) -> list[Task]:
+        """The source tasks, all of them."""
+        return [self.machine.task(spec, self.seed) for spec in self.settings.sources]
+
+    @property
+    def unseen_sources(self) -> list[Task]:
+        """The sources that share neither images nor classes with the target; raises ``UltError`` if none is left."""
+        target = self.task.describe()
+        left = [s for s in self.sources if not seen_by(target, [s.describe()])]
+        if not left:
+            names = ", ".join(s.id for s in self.sources)
+            raise UltError(f"sources: got [{names}], wanted at least one source beside the target {self.task.id}, since a "
+                           "universal ticket never sees its target; add a source or drop the arm universal.")  # fmt: skip
+        return left
+
+    @property
+    def all_sources(self) -> list[Task]:
+        """The sources and the target."""
+        ids = {s.id for s in self.sources}
+        return self.sources + ([] if self.task.id in ids else [self.task])
+
+    @property
+    def mother(self) -> MotherSpec:
+        """The mother of this seed."""
+        return replace(self.settings.mother, seed=self.seed)
+
+    @property
+    def search(self) -> SearchSettings:
+        """The search settings of this seed."""
+        return replace(self.settings.search, seed=self.seed)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of every search and of dense training: ``max_steps``, or the unseen sources' epochs."""
+        search = self.search
+        if search.max_steps is not None:
+            return search.max_steps
+        sources = self.unseen_sources
+        stream = sources[0].stream(sources, batch_size=search.batch_size, mixing=search.mixing, seed=self.seed)
+        return search.max_epochs * len(stream)
+
+    def training_config(self) -> dict[str, Any]:
+        """Everything that decides the outcome of training weights on the target, as JSON."""
+        search = self.search
+        return {
+            "numerics": NUMERICS,
+            "dense": self.settings.dense.science(),
+            "task": self.task.science(),
+            "mother": self.mother.to_dict(),
+            "steps": self.steps,
+            "batch_size": search.batch_size,
+            "augment": search.augment,
+            "precision": search.precision,
+            "seed": self.seed,
+        }
+
+    def ticket(self, sources: list[Task]) -> Ticket:
+        """The ticket searched on these sources: one search of ``steps`` steps, or the finished one from the store."""
+        settings = replace(self.search, max_steps=self.steps)
+        name = ticket_id(sources, self.mother, settings)
+        machine = self.machine
+        ticket, reused = search_once(machine.tickets, sources, self.mother, settings, device=machine.device,
+                                     force=machine.forced(name), notice=machine.notice, progress=False)  # fmt: skip
+        if not reused:
+            machine.notice(f"ticket {name} searched on {', '.join(s.id for s in sources)} (seed {self.seed}) "
+                           f"in {ticket.provenance['seconds']:.0f} s")  # fmt: skip
+        return ticket

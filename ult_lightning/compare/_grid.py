@@ -1,0 +1,119 @@
+"""Running the grid: every cell once, each finished row kept, so that an interrupted grid goes on where it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ult_lightning.base import UltError, digest, environment, once
+from ult_lightning.compare._arms import ARMS, Arm, Outcome
+from ult_lightning.compare._cell import Cell, Machine, Notice
+from ult_lightning.compare._settings import CompareSettings
+from ult_lightning.data import seen_by
+from ult_lightning.results import Row, RowStore
+from ult_lightning.search import NUMERICS
+from ult_lightning.tickets import TicketStore
+
+
+def run_grid(settings: CompareSettings, *, store: str | Path, data_dir: str | Path = "data",
+             cache_dir: str | Path | None = None, download: bool = False, device: str = "cpu", force: bool = False,
+             notice: Notice = print) -> list[Row]:  # fmt: skip
+    """The rows of the grid, in the order seeds, targets, arms; finished ones come from the store.
+
+    Everything that can be checked is checked before the first search. Raises ``UltError``, among others for an arm that
+    needs unseen sources where every source is the target.
+    """
+    data = {"data_dir": data_dir, "cache_dir": cache_dir, "download": download}
+    machine = Machine(TicketStore(store), data, device, notice, force)
+    rows = RowStore(store)
+    check_grid(settings, machine)
+    cells = list(_cells(settings, machine))
+    found = []
+    for number, (cell, arm) in enumerate(cells, 1):
+        row, reused = run_cell(cell, arm, rows)
+        found.append(row)
+        note = "from the store" if reused else f"{row.seconds['total']:.0f} s"
+        notice(f"[{number}/{len(cells)}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})")
+    return found
+
+
+def _cells(settings: CompareSettings, machine: Machine) -> Iterator[tuple[Cell, str]]:
+    for seed in settings.seeds:
+        for target in settings.targets:
+            for arm in settings.arms:
+                yield Cell(target, seed, settings, machine), arm
+        machine.held.clear()
+
+
+def check_grid(settings: CompareSettings, machine: Machine) -> None:
+    """Loads every task and checks that each arm has its sources."""
+    for target in settings.targets:
+        cell = Cell(target, settings.seeds[0], settings, machine)
+        for arm in settings.arms:
+            sources = ARMS.get(arm).sources
+            if sources is not None:
+                sources(cell)
+
+
+def run_cell(cell: Cell, name: str, rows: RowStore) -> tuple[Row, bool]:
+    """The row of one arm on one cell, and whether it came from the store."""
+    arm = ARMS.get(name)
+    config = row_config(cell, name, arm)
+    row_id = digest(config)[:16]
+    made: list[Row] = []
+
+    def make() -> Row:
+        started = time.perf_counter()
+        outcome = arm.run(cell)
+        row = _row(cell, name, config, row_id, outcome, time.perf_counter() - started)
+        rows.add(row)
+        made.append(row)
+        return row
+
+    row = once(rows.path(row_id), make, lambda _: rows.get(row_id), force=cell.machine.forced(f"{name}/{row_id}"),
+               notice=cell.machine.notice)  # fmt: skip
+    return row, not made
+
+
+def row_config(cell: Cell, name: str, arm: Arm) -> dict[str, Any]:
+    """Everything that decides the arm's number, as JSON: only what this arm depends on."""
+    settings, search = cell.settings, cell.search
+    config: dict[str, Any] = {
+        "made_by": "compare",
+        "numerics": NUMERICS,
+        "arm": name,
+        "seed": cell.seed,
+        "task": cell.task.science(),
+        "mother": cell.mother.to_dict(),
+        "sources": None if arm.sources is None else [s.science() for s in arm.sources(cell)],
+    }
+    if "head" in arm.needs:
+        config["head"] = {"name": settings.head, "options": dict(settings.head_options)}
+    if "search" in arm.needs:
+        config["search"] = replace(search, max_steps=cell.steps).science()
+    if "dense" in arm.needs:
+        config["dense"] = {**cell.training_config(), "pilot_seed": settings.seeds[0]}
+    if "precision" in arm.needs:
+        config["precision"] = search.precision
+    return config
+
+
+def _row(cell: Cell, name: str, config: dict[str, Any], row_id: str, outcome: Outcome, total: float) -> Row:
+    task, storage = cell.task, outcome.storage
+    seen = outcome.seen
+    if outcome.ticket is not None and not seen:
+        seen = seen_by(task.describe(), [s.describe() for s in cell.unseen_sources])
+        if seen:
+            raise UltError(f"The ticket {outcome.ticket} saw {task.id}, so it is no universal ticket for it.")
+    return Row(
+        id=row_id, task=task.id, arm=name, seed=cell.seed, metric="accuracy", value=outcome.accuracy, unit="fraction",
+        n=len(task.test), n_train=len(task.train), n_valid=len(task.valid), ticket=outcome.ticket, seen=seen,
+        config=config, config_hash=digest(config), seconds={"total": total, **outcome.seconds},
+        trained=outcome.trained, parameters_trained=outcome.parameters_trained, bytes=storage.of(1),
+        precision=cell.search.precision, **environment(cell.machine.device),
+        extra={**outcome.extra, "bytes_shared": storage.shared, "bytes_per_task": storage.per_task,
+               "normalisation": {"mean": list(task.mean), "std": list(task.std)}},
+    )  # fmt: skip

@@ -1,0 +1,194 @@
+"""One transfer of a frozen network to one task, as a row."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ult_lightning.base import digest, environment, once
+from ult_lightning.data import seen_by
+from ult_lightning.heads import HEADS, TransferResult, option_names, transfer
+from ult_lightning.results import Row, RowStore
+
+if TYPE_CHECKING:
+    from ult_lightning.data import Task
+    from ult_lightning.nets import FrozenNetwork
+    from ult_lightning.tickets import Ticket
+
+NUMERICS = 1
+"""Raised when a change of the code changes what the same settings give; part of every id."""
+
+Keep = Callable[["Task", TransferResult], None]
+
+
+def transfer_row(
+    ticket: Ticket | None,
+    network: FrozenNetwork,
+    task: Task,
+    *,
+    head: str = "ridge",
+    options: Mapping[str, Any] | None = None,
+    shots: int | None = None,
+    draw: int = 0,
+    seed: int = 0,
+    precision: str = "32",
+    device: str = "cpu",
+    store: RowStore | None = None,
+    force: bool = False,
+    arm: str = "ticket",
+    config: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    keep: Keep | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> Row:
+    """Fit a head on `network`'s features of `task`, test it once, and give the number with its provenance.
+
+    `ticket` is what `network` was built from; None for a network without one (its fingerprint then stands in the
+    row's config). `shots` takes the few-shot task of that many images per class, draw number `draw`. `seed` is the
+    head's; the task has its own for its splits. The id hashes the science config, to which `config` adds; a row
+    that `store` holds already is given back unless `force`. `extra` goes into the row's extra. `keep` is called with
+    the task and the result, and makes the transfer run even where the row is there.
+
+    `notice` hears when another process makes the same row, or a broken one is redone.
+
+    Raises what `heads.transfer` and `Task.few_shot` raise; a network that changed gives no row.
+    """
+    few = task if shots is None else task.few_shot(shots, draw=draw)
+    science = row_config(
+        ticket,
+        network,
+        few,
+        arm=arm,
+        head=head,
+        options=options,
+        seed=seed,
+        precision=precision,
+        config=config,
+    )
+    name = digest(science)[:16]
+    kept = False
+
+    def make() -> Row:
+        nonlocal kept
+        result = transfer(
+            network, few, head=head, options=options, precision=precision, device=device, seed=seed
+        )
+        if keep is not None:
+            keep(few, result)
+            kept = True
+        return _row(
+            name,
+            science,
+            ticket,
+            few,
+            result,
+            device=device,
+            precision=precision,
+            seed=seed,
+            extra=extra or {},
+        )
+
+    if store is None:
+        return make()
+
+    def make_and_add() -> Row:
+        row = make()
+        store.add(row)
+        return row
+
+    row = once(store.path(name), make_and_add, lambda _: store.get(name), force=force, notice=notice)
+    if keep is not None and not kept:
+        make()  # the row is there, the head is not
+    return row
+
+
+def row_config(
+    ticket: Ticket | None,
+    network: FrozenNetwork,
+    task: Task,
+    *,
+    arm: str,
+    head: str,
+    options: Mapping[str, Any] | None,
+    seed: int,
+    precision: str,
+    config: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Everything that decides the number, as JSON: the row's id is the beginning of its hash."""
+    known: dict[str, Any] = {"ticket": None, "network": network.fingerprint()}
+    if ticket is not None:
+        known = {"ticket": ticket.id, "content": ticket.content_digest}
+    return {
+        **dict(config or {}),
+        **known,
+        "made_by": "transfer",
+        "numerics": NUMERICS,
+        "arm": arm,
+        "task": task.science(),
+        "head": head,
+        "options": resolved_options(head, options),
+        "seed": seed,
+        "precision": precision,
+    }
+
+
+def resolved_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """All options of a head, those that are not given at their defaults. Raises UltError for an unknown head."""
+    maker = HEADS.get(head)
+    parameters = inspect.signature(maker).parameters
+    return {name: parameters[name].default for name in option_names(maker)} | dict(options or {})
+
+
+def _row(name: str, science: dict[str, Any], ticket: Ticket | None, task: Task, result: TransferResult, *,
+         device: str, precision: str, seed: int, extra: Mapping[str, Any]) -> Row:  # fmt: skip
+    provenance = {} if ticket is None else ticket.provenance
+    search = provenance.get("seconds")
+    seconds = dict(result.seconds)
+    if isinstance(search, int | float):
+        seconds = {"search": float(search), **seconds, "total": seconds["total"] + float(search)}
+    sources = provenance.get("sources")
+    parameters = result.fit.head.weight.numel() + result.fit.head.bias.numel()
+    per_task, shared = 4 * parameters, 0 if ticket is None else len(ticket.to_bytes())
+    here = environment(device)
+    return Row(
+        id=name,
+        task=task.spec.id,
+        arm=str(science["arm"]),
+        seed=seed,
+        metric="accuracy",
+        value=result.accuracy,
+        n=result.n_test,
+        n_train=result.fit.n_train,
+        n_valid=result.fit.n_valid,
+        unit="fraction",
+        config=science,
+        config_hash=digest(science),
+        seconds=seconds,
+        trained="head",
+        parameters_trained=parameters,
+        code_version=here["code_version"],
+        versions=here["versions"],
+        device=here["device"],
+        precision=precision,
+        ticket=None if ticket is None else ticket.id,
+        seen=seen_by(task.describe(), sources) if isinstance(sources, list) else None,
+        bytes=shared + per_task,
+        extra={
+            "head": science["head"],
+            "hyper": result.fit.hyper,
+            "valid_accuracy": result.fit.valid_accuracy,
+            "path": [list(pair) for pair in result.fit.path],
+            "dim": result.dim,
+            "shots": task.shots,
+            "draw": task.draw,
+            "sizes": task.sizes,
+            "mean": list(task.mean),
+            "std": list(task.std),
+            "fingerprint_before": result.fingerprint_before,
+            "fingerprint_after": result.fingerprint_after,
+            "bytes_shared": shared,
+            "bytes_per_task": per_task,
+            **extra,
+        },
+    )

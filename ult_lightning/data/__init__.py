@@ -1,0 +1,50 @@
+"""What is a task? Data sets by name or path, label maps, honest splits, batches that live on the device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ult_lightning.data import _sources_embedded, _sources_torchvision  # noqa: F401 (they fill TASKS)
+from ult_lightning.data._augment import augment, crop_and_flip, standardize, unit
+from ult_lightning.data._cache import default_cache_dir
+from ult_lightning.data._errors import DataError
+from ult_lightning.data._labels import DROPPED, LABEL_MAPS
+from ult_lightning.data._load import load_task, seen_by
+from ult_lightning.data._source import TASKS, Raw, Source, Split
+from ult_lightning.data._spec import TaskSpec
+from ult_lightning.data._stream import TaskBatch, TaskBatches, TaskStream
+from ult_lightning.data._task import Task
+
+if TYPE_CHECKING:
+    from ult_lightning.data._module import TaskDataModule
+
+__all__ = [
+    "DROPPED",
+    "LABEL_MAPS",
+    "TASKS",
+    "DataError",
+    "Raw",
+    "Source",
+    "Split",
+    "Task",
+    "TaskBatch",
+    "TaskBatches",
+    "TaskDataModule",
+    "TaskSpec",
+    "TaskStream",
+    "augment",
+    "crop_and_flip",
+    "default_cache_dir",
+    "load_task",
+    "seen_by",
+    "standardize",
+    "unit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TaskDataModule":  # Lightning is imported only by those who want it
+        from ult_lightning.data._module import TaskDataModule
+
+        return TaskDataModule
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,139 @@
+"""Prepared data sets: one file each, made once, checked whenever it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ult_lightning.base import canonical_json, digest, file_lock, once, write_bytes
+from ult_lightning.data._errors import data_fault
+from ult_lightning.data._source import DataSet, Source, Split, assemble
+
+FORMAT = 1
+_KEY = "ult_data"
+
+
+def default_cache_dir(data_dir: Path) -> Path:
+    """`data_dir`/prepared where that can be written, else ~/.cache/ult_lightning."""
+    there = data_dir / "prepared"
+    place = there
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return there
+    return Path.home() / ".cache" / "ult_lightning"
+
+
+def data_set(
+    source: Source,
+    data_dir: Path,
+    *,
+    cache_dir: Path | None = None,
+    download: bool = False,
+    notice: Callable[[str], None] | None = None,
+) -> DataSet:
+    """The canonical form of a source: its prepared copy where it has one, else read now and kept.
+
+    The copy lies in `cache_dir` (`default_cache_dir` where None). It is made under a lock and made again where it
+    is damaged, was written by another version, or a source file has another size or time since.
+
+    Raises:
+        DataError: missing files, a failed download, or data that makes no task.
+        UltError: a cache folder that cannot be written.
+    """
+    files = _present(source, data_dir, download=download, notice=notice)
+    if not source.kept:
+        return _made(source, data_dir)
+    key = _key(source, files)
+    place = digest([source.name, source.origin, str(data_dir.resolve()) if files else ""])[:8]
+    path = (cache_dir or default_cache_dir(data_dir)) / f"{source.name}-{place}.safetensors"
+
+    def make() -> DataSet:
+        made = _made(source, data_dir)
+        _save(made, path, key)
+        return made
+
+    return once(path, make, lambda file: _load(file, key), notice=notice)
+
+
+def content_digest(train: Split, test: Split, classes: int) -> str:
+    """SHA-256 over shapes, images, labels and the number of classes."""
+    arrays = _arrays(train, test)
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    state = hashlib.sha256(canonical_json({"classes": classes, "shapes": shapes}).encode())
+    for name in sorted(arrays):
+        state.update(np.ascontiguousarray(arrays[name].numpy()).data)
+    return state.hexdigest()
+
+
+def _present(
+    source: Source, data_dir: Path, *, download: bool, notice: Callable[[str], None] | None
+) -> list[Path]:
+    """The source's files, downloaded where they are missing and that is wanted."""
+    files = source.files(data_dir)
+    if all(file.is_file() for file in files):
+        return files
+    if source.fetch is not None and download:
+        with file_lock(data_dir / f".{source.name}.lock", waiting=notice):
+            if not all(file.is_file() for file in files):
+                source.fetch(data_dir)
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        mend = "put them there, or name the folder that holds them with data_dir=FOLDER"
+        if source.fetch is not None:
+            mend = f"type download=true, {mend}"
+        got = f"no {missing[0]}"
+        raise data_fault(f"data_dir for {source.name}", got, f"its {len(files)} files", mend)
+    return files
+
+
+def _key(source: Source, files: list[Path]) -> str:
+    stats = [(os.path.abspath(file), file.stat()) for file in files]
+    return digest([FORMAT, source.name, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]])
+
+
+def _made(source: Source, data_dir: Path) -> DataSet:
+    train, test, classes = assemble(source.read(data_dir), name=source.name)
+    return DataSet(train, test, classes, content_digest(train, test, classes))
+
+
+def _arrays(train: Split, test: Split) -> dict[str, Tensor]:
+    return {
+        "train_images": train.images,
+        "train_labels": train.labels,
+        "test_images": test.images,
+        "test_labels": test.labels,
+    }
+
+
+def _save(made: DataSet, path: Path, key: str) -> None:
+    from safetensors.torch import save
+
+    about = {"format": FORMAT, "key": key, "classes": made.classes, "digest": made.digest}
+    content = save(_arrays(made.train, made.test), metadata={_KEY: canonical_json(about)})
+    write_bytes(path, content)  # not save_file: its files are readable by their owner alone
+
+
+def _load(path: Path, key: str) -> DataSet:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[_KEY])
+            if about["format"] != FORMAT or about["key"] != key:
+                raise data_fault("prepared copy", str(path), "one of the files as they are now")
+            train = Split(file.get_tensor("train_images"), file.get_tensor("train_labels"))
+            test = Split(file.get_tensor("test_images"), file.get_tensor("test_labels"))
+        found = DataSet(train, test, int(about["classes"]), str(about["digest"]))
+        intact = content_digest(train, test, found.classes) == found.digest
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as cause:
+        raise data_fault("prepared copy", str(path), "an intact file", str(cause)) from cause
+    if not intact:
+        raise data_fault("prepared copy", str(path), "a file that fits its digest")
+    return found

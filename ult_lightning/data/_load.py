@@ -1,0 +1,141 @@
+"""From what a user types to a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ult_lightning.base import unknown
+from ult_lightning.data._cache import data_set
+from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._labels import DROPPED, label_table
+from ult_lightning.data._source import TASKS, Source, Split
+from ult_lightning.data._sources_files import folder_source, is_folder, is_parquet, parquet_source
+from ult_lightning.data._spec import TaskSpec
+from ult_lightning.data._splits import train_valid
+from ult_lightning.data._task import Task, statistics
+
+
+def load_task(
+    spec: TaskSpec | str | Mapping[str, Any],
+    *,
+    seed: int,
+    data_dir: str | Path = "data",
+    cache_dir: str | Path | None = None,
+    download: bool = False,
+    notice: Callable[[str], None] | None = None,
+) -> Task:
+    """The task that `spec` names (see `TaskSpec.parse`), on the CPU.
+
+    `seed` draws the validation part and the subset of `train_limit`; the test part never depends on it. Data
+    is read from `data_dir` (which may be read-only) and downloaded into it only with `download`; prepared
+    copies go to `cache_dir` (default: `data_dir`/prepared, or ~/.cache/ult_lightning where that cannot be written).
+
+    Raises:
+        DataError: unknown names, missing or damaged data, sizes that do not work out.
+        UltError: a cache folder that cannot be written.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise data_fault("seed", seed, "a whole number, 0 or more")
+    parsed = TaskSpec.parse(spec)
+    source = find_source(parsed, Path(data_dir))
+    whole = data_set(
+        source,
+        Path(data_dir),
+        cache_dir=None if cache_dir is None else Path(cache_dir),
+        download=download,
+        notice=notice,
+    )
+    table = label_table(parsed.labels, whole.classes, task=parsed.id)
+    labels, places = _mapped(whole.train, table)
+    test_labels, test_places = _mapped(whole.test, table)
+    if len(test_places) == 0:
+        raise data_fault("task", parsed.id, "a test image of its classes", "keep other classes")
+    train, valid = train_valid(
+        labels, seed=seed, train_limit=parsed.train_limit, valid_limit=parsed.valid_limit
+    )
+    train_part = _part(whole.train, places[train], labels[train])
+    mean, std = statistics(train_part.images)
+    used = tuple(label for label, new in enumerate(table) if new != DROPPED)
+    return Task(
+        spec=parsed,
+        classes=max(table) + 1,
+        class_ids=used,
+        origin=source.origin,
+        train=train_part,
+        valid=_part(whole.train, places[valid], labels[valid]),
+        test=_part(whole.test, test_places, test_labels),
+        mean=mean,
+        std=std,
+        seed=seed,
+        digest=whole.digest,
+        origin_classes=_in_origin(source, used),
+    )
+
+
+def find_source(spec: TaskSpec, data_dir: Path) -> Source:
+    """The source behind a spec: a path, a registered name, or the name of a folder in `data_dir`.
+
+    Raises:
+        DataError: none of them, with the nearest names.
+    """
+    if spec.path is not None:
+        path = Path(spec.path).expanduser()
+        maker = folder_source if spec.name == "folder" else parquet_source
+        return maker(path, name=spec.name, origin=f"{spec.name}:{path.resolve()}")
+    if spec.name in TASKS:
+        return TASKS.get(spec.name)
+    own = data_dir / spec.name
+    if is_parquet(own):
+        return parquet_source(own, name=spec.name, origin=spec.name)
+    if is_folder(own):
+        return folder_source(own, name=spec.name, origin=spec.name)
+    raise unknown("task", spec.name, [*TASKS.names(), *_own_names(data_dir)], error=DataError)
+
+
+def seen_by(target: Mapping[str, Any] | Task, sources: Sequence[Mapping[str, Any] | Task]) -> bool:
+    """Whether a source holds images or classes of `target`: the same origin (or the same data under another
+    name) and a class in common. All are tasks or what their `describe()` gives (of which `origin` and `class_ids` are
+    enough).
+    """
+    wanted = target.describe() if isinstance(target, Task) else target
+    for source in sources:
+        given = source.describe() if isinstance(source, Task) else source
+        same_origin = wanted["origin"] == given["origin"]
+        same_data = wanted.get("digest") is not None and wanted.get("digest") == given.get("digest")
+        key = "origin_classes" if same_origin else "class_ids"
+        if (same_origin or same_data) and set(_numbers(wanted, key)) & set(_numbers(given, key)):
+            return True
+    return False
+
+
+def _numbers(described: Mapping[str, Any], key: str) -> Sequence[int]:
+    numbers: Sequence[int] = described.get(key, described["class_ids"])
+    return numbers
+
+
+def _mapped(split: Split, table: tuple[int, ...]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """New labels of the images that stay, and where those are."""
+    new = np.asarray(table, dtype=np.int64)[split.labels.numpy()]
+    places = np.flatnonzero(new != DROPPED)
+    return new[places], places
+
+
+def _part(split: Split, places: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
+    return Split(split.images.index_select(0, torch.from_numpy(places)), torch.from_numpy(labels))
+
+
+def _in_origin(source: Source, used: tuple[int, ...]) -> tuple[int, ...]:
+    if source.origin_classes is None:
+        return used
+    return tuple(sorted({number for label in used for number in source.origin_classes[label]}))
+
+
+def _own_names(data_dir: Path) -> list[str]:
+    if not data_dir.is_dir():
+        return []
+    return [child.name for child in sorted(data_dir.iterdir()) if is_parquet(child) or is_folder(child)]

@@ -1,0 +1,133 @@
+"""What a data set must bring to become a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ult_lightning.base import Registry, canonical
+from ult_lightning.data._errors import data_fault
+from ult_lightning.data._splits import train_test
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a task: images (n, c, 32, 32) uint8 with c 1 (grey) or 3, labels (n,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+    def take(self, index: Tensor) -> Split:
+        """The images at `index` (m,), copied."""
+        return Split(self.images.index_select(0, index), self.labels.index_select(0, index))
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same on `device`."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """A whole data set in canonical form, before label maps and limits.
+
+    Every class has at least one training image. `digest` is a SHA-256 over images, labels and `classes`.
+    """
+
+    train: Split
+    test: Split
+    classes: int
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What a source reads: images (n, c, h, w) uint8 of one size, labels (n,) of any integer type.
+
+    Without `test`, a fixed stratified fifth of `train` becomes the test part. `classes` is None where
+    the source does not know it: then it is the largest training label plus 1.
+    """
+
+    train: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor] | None = None
+    classes: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set: the files it is read from, how to read them, and how to get them.
+
+    `origin` is shared by sets with the same images (mnist5k is a part of mnist). `files(data_dir)` lists the files
+    it needs, there or not; a change of one makes a prepared copy stale. `read(data_dir)` may count on them.
+    `fetch(data_dir)` downloads them; None where that is not possible. `origin_classes` gives, where sets of one origin
+    number their classes differently, the class numbers of the origin that each class stands for. `kept` says
+    whether a prepared copy is worth a file.
+    """
+
+    name: str
+    origin: str
+    read: Callable[[Path], Raw]
+    files: Callable[[Path], list[Path]]
+    fetch: Callable[[Path], None] | None = None
+    origin_classes: tuple[tuple[int, ...], ...] | None = None
+    kept: bool = True
+
+
+TASKS: Registry[Source] = Registry("task")
+
+
+def canonical_split(images: Tensor, labels: Tensor, *, what: str) -> Split:
+    """Images and labels of one split in canonical form; raises DataError where they do not fit each other."""
+    if len(images) != len(labels):
+        mend = "each image needs one label: fetch the files again"
+        raise data_fault(what, f"{len(images)} images and {len(labels)} labels", "as many", mend)
+    if len(images) == 0:
+        raise data_fault(what, "no images", "at least one image", "look into its files")
+    if labels.dtype.is_floating_point or labels.dtype == torch.bool:
+        raise data_fault(what, f"labels of type {labels.dtype}", "integers", "number the classes from 0")
+    if int(labels.min()) < 0:
+        position = int(labels.argmin())
+        got = f"label {int(labels[position])} at image {position}"
+        raise data_fault(what, got, "labels of 0 or more", "drop the unlabelled images")
+    return Split(canonical(images).contiguous(), labels.long())
+
+
+def assemble(raw: Raw, *, name: str) -> tuple[Split, Split, int]:
+    """Training part, test part and number of classes of what a source has read.
+
+    Raises:
+        DataError: labels out of range, a class without a training image, fewer than two classes.
+    """
+    train = canonical_split(*raw.train, what=f"{name} train")
+    classes = int(train.labels.max()) + 1 if raw.classes is None else raw.classes
+    test = None if raw.test is None else canonical_split(*raw.test, what=f"{name} test")
+    for part, split in (("train", train), ("test", test)):
+        if split is not None and int(split.labels.max()) >= classes:
+            position = int(split.labels.argmax())
+            got = f"label {int(split.labels[position])} at image {position}"
+            mend = (
+                "the training split must hold every class" if raw.classes is None else "number classes from 0"
+            )
+            raise data_fault(f"{name} {part}", got, f"labels from 0 to {classes - 1}", mend)
+    empty = torch.bincount(train.labels, minlength=classes).eq(0).nonzero().flatten().tolist()
+    if empty:
+        mend = "number the classes from 0 without gaps"
+        got = f"no training image of class {empty[0]}"
+        raise data_fault(name, got, f"images of all classes from 0 to {classes - 1}", mend)
+    if classes < 2:
+        raise data_fault("task", name, "a task with at least two classes", "one class cannot be told apart")
+    if test is None:
+        first, second = train_test(np.asarray(train.labels))
+        train, test = train.take(torch.from_numpy(first)), train.take(torch.from_numpy(second))
+    if train.images.shape[1] != test.images.shape[1]:  # grey in one part, colour in the other
+        train, test = (
+            Split(part.images.expand(-1, 3, -1, -1).contiguous(), part.labels) for part in (train, test)
+        )
+    return train, test, classes

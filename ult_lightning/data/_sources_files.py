@@ -1,0 +1,230 @@
+"""A user's own data: image folders, and parquet files in the Hugging Face layout."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ult_lightning.base import canonical
+from ult_lightning.data._errors import data_fault
+from ult_lightning.data._source import TASKS, Raw, Source
+
+IMAGE_ENDINGS = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+)
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+
+_GREY_MODES = frozenset({"1", "L", "LA"})
+
+
+def folder_source(path: Path, *, name: str, origin: str) -> Source:
+    """`path`/train/CLASS/FILE and `path`/test/CLASS/FILE; classes are numbered in the order of their names.
+
+    Without a test folder a fixed stratified fifth of train is the test part. Other folders are not read.
+    """
+    return Source(name, origin, partial(_read_folder, path=path), partial(_folder_files, path=path))
+
+
+def parquet_source(path: Path, *, name: str, origin: str, classes: int | None = None) -> Source:
+    """`path`/train-*.parquet and `path`/test-*.parquet (or in `path`/data), with an image column (`img` or `image`:
+    encoded bytes, or a struct with `bytes`) and an integer column (`label`, `labels` or `fine_label`).
+
+    Without test files a fixed stratified fifth of train is the test part. The number of classes comes from the
+    Hugging Face metadata where the files have it. Other files are not read.
+    """
+    read = partial(_read_parquet, path=path, classes=classes)
+    return Source(name, origin, read, partial(_parquet_files, path=path))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether `path` looks like an image folder."""
+    return (path / "train").is_dir()
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether `path` holds training data in parquet files."""
+    return bool(_shards(path, "train"))
+
+
+def decoded(content: bytes | Path, *, where: str) -> Tensor:
+    """One encoded image as uint8 (c, 32, 32): c 1 for grey files (16-bit ones are cut to 8), else 3.
+
+    Raises:
+        DataError: it is no image; `where` says which one.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
+            if image.mode.startswith("I"):
+                pixels = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+            else:
+                pixels = np.array(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
+    except Exception as cause:  # Pillow raises OSError, ValueError, SyntaxError, struct.error, ... on damage
+        got = "bytes of no known image format" if isinstance(cause, UnidentifiedImageError) else str(cause)
+        raise data_fault(where, got, "an image that decodes", "mend or remove it") from cause
+    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return canonical(torch.from_numpy(np.ascontiguousarray(channels))[None])[0]
+
+
+def _stacked(images: Iterable[Tensor]) -> Tensor:
+    """Images (c, 32, 32) as one (n, c, 32, 32), grey only where all are grey."""
+    listed = list(images)
+    if len({image.shape[0] for image in listed}) > 1:
+        listed = [image.expand(3, -1, -1) for image in listed]
+    return torch.stack(listed) if listed else torch.empty(0, 1, 32, 32, dtype=torch.uint8)
+
+
+def _folder_files(data_dir: Path, *, path: Path) -> list[Path]:
+    found = [file for part in ("train", "test") for file, _ in _labelled(path, part)]
+    if not any((path / "train") in file.parents for file in found):
+        wanted = "image files as train/CLASS/FILE (and test/CLASS/FILE)"
+        raise data_fault("folder", str(path), wanted, "there are none: check the path")
+    return found
+
+
+def _labelled(path: Path, part: str) -> Iterator[tuple[Path, str]]:
+    """The image files of one part with the name of their class, in a fixed order."""
+    root = path / part
+    if not root.is_dir():
+        return
+    for folder in sorted(
+        child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
+    ):
+        for file in sorted(folder.rglob("*")):
+            if file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".") and file.is_file():
+                yield file, folder.name
+
+
+def _read_folder(data_dir: Path, *, path: Path) -> Raw:
+    names = sorted({name for _, name in _labelled(path, "train")})
+    parts = []
+    for part in ("train", "test"):
+        files = list(_labelled(path, part))
+        strange = sorted({name for _, name in files} - set(names))
+        if strange:
+            got, wanted = f"class {strange[0]}", f"only classes of train: {', '.join(names)}"
+            raise data_fault(str(path / part), got, wanted, "rename the folder or add it to train")
+        images = _stacked(decoded(file, where=str(file)) for file, _ in files)
+        parts.append((images, torch.tensor([names.index(name) for _, name in files], dtype=torch.int64)))
+    return Raw(parts[0], parts[1] if len(parts[1][1]) else None, classes=len(names))
+
+
+def _shards(path: Path, part: str) -> list[Path]:
+    return sorted(path.glob(f"{part}-*.parquet")) or sorted((path / "data").glob(f"{part}-*.parquet"))
+
+
+def _parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
+    train = _shards(path, "train")
+    if not train:
+        wanted = "files train-*.parquet (and test-*.parquet)"
+        raise data_fault("folder", str(path), wanted, "there are none: check the path")
+    return train + _shards(path, "test")
+
+
+def _read_parquet(data_dir: Path, *, path: Path, classes: int | None) -> Raw:
+    train, test = _shards(path, "train"), _shards(path, "test")
+    known = classes if classes is not None else _class_count(train[0])
+    return Raw(_read_shards(train), _read_shards(test) if test else None, classes=known)
+
+
+def _read_shards(shards: list[Path]) -> tuple[Tensor, Tensor]:
+    images: list[Tensor] = []
+    labels: list[np.ndarray[Any, Any]] = []
+    for shard in shards:
+        table = _opened(shard)
+        image_column = _column(table.column_names, IMAGE_COLUMNS, shard)
+        label_column = _column(table.column_names, LABEL_COLUMNS, shard)
+        images += [
+            decoded(content, where=f"{shard} row {row}")
+            for row, content in enumerate(_contents(table[image_column], shard, image_column))
+        ]
+        labels.append(_integers(table[label_column], shard, label_column))
+    return _stacked(images), torch.from_numpy(np.concatenate(labels).astype(np.int64))
+
+
+def _parquet() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as cause:
+        wanted = "the package pyarrow to read parquet files"
+        mend = "type pip install 'ult_lightning[parquet]'"
+        raise data_fault("parquet", "no pyarrow", wanted, mend) from cause
+    return pyarrow.parquet
+
+
+def _opened(shard: Path) -> Any:
+    parquet = _parquet()
+    try:
+        return parquet.read_table(shard)
+    except (OSError, ValueError) as cause:  # pyarrow's own errors are subclasses of these
+        mend = "fetch the file again"
+        raise data_fault(str(shard), str(cause), "a parquet file", mend) from cause
+
+
+def _column(present: list[str], known: tuple[str, ...], shard: Path) -> str:
+    for name in known:
+        if name in present:
+            return name
+    raise data_fault(str(shard), f"columns {', '.join(present)}", f"one named {' or '.join(known)}")
+
+
+def _contents(column: Any, shard: Path, name: str) -> Iterator[bytes]:
+    import pyarrow
+    import pyarrow.compute
+
+    row = 0
+    for chunk in column.chunks:
+        if pyarrow.types.is_struct(chunk.type) and chunk.type.get_field_index("bytes") >= 0:
+            chunk = pyarrow.compute.struct_field(chunk, "bytes")
+        if not (pyarrow.types.is_binary(chunk.type) or pyarrow.types.is_large_binary(chunk.type)):
+            mend = "encode the images, for example as PNG"
+            raise data_fault(str(shard), f"{name} of type {chunk.type}", "encoded bytes", mend)
+        for cell in chunk:
+            content = cell.as_py()
+            if content is None:
+                where = f"{shard} row {row}"
+                raise data_fault(where, "no bytes", "an encoded image", "embed the image in the file")
+            yield content
+            row += 1
+
+
+def _integers(column: Any, shard: Path, name: str) -> np.ndarray[Any, Any]:
+    import pyarrow
+
+    if not pyarrow.types.is_integer(column.type) or column.null_count:
+        got = f"{name} of type {column.type} with {column.null_count} empty cells"
+        raise data_fault(str(shard), got, "integers in every row", "number the classes from 0")
+    return np.asarray(column.to_numpy())
+
+
+def _class_count(shard: Path) -> int | None:
+    """The number of classes in the Hugging Face metadata of a file, None where it does not say."""
+    parquet = _parquet()
+    try:
+        metadata = parquet.read_schema(shard).metadata or {}
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        label = next(features[name] for name in LABEL_COLUMNS if name in features)
+        return len(label["names"])
+    except (KeyError, TypeError, ValueError, StopIteration, OSError):
+        return None
+
+
+def _cifar10_jpeg(data_dir: Path) -> Raw:
+    return _read_parquet(data_dir, path=data_dir / "cifar10_jpeg", classes=10)
+
+
+def _cifar10_jpeg_files(data_dir: Path) -> list[Path]:
+    return _parquet_files(data_dir, path=data_dir / "cifar10_jpeg")
+
+
+TASKS.add("cifar10_jpeg", Source("cifar10_jpeg", "cifar10", _cifar10_jpeg, _cifar10_jpeg_files))

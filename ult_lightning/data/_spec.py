@@ -1,0 +1,95 @@
+"""What a user types to name a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ult_lightning.base import unknown
+from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._labels import canonical_labels
+
+PATH_KINDS = ("folder", "parquet")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A data set, a label map and limits; validated, hashable, and cheap to make (no data is touched).
+
+    `name` is a registered task, the name of a folder in the data folder, or "folder" or "parquet" with a `path`.
+    `labels` names a label map or lists classes ("0-4", "0+2+7"; sorted, and relabelled from 0). `train_limit`
+    and `valid_limit` are numbers of images, stratified.
+
+    Raises:
+        DataError: anything else.
+    """
+
+    name: str
+    labels: str | None = None
+    path: str | None = None
+    train_limit: int | None = None
+    valid_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip() or set(self.name) & set(":/\\"):
+            raise data_fault("task", self.name, "a task's name", "such as mnist5k or mnist5k:0-4")
+        if self.labels is not None:
+            object.__setattr__(self, "labels", canonical_labels(str(self.labels)))
+        self._check_path()
+        for key in ("train_limit", "valid_limit"):
+            value = getattr(self, key)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise data_fault(key, value, "a number of images, 1 or more", "leave it out for all")
+
+    def _check_path(self) -> None:
+        if self.name in PATH_KINDS and not (isinstance(self.path, str) and self.path):
+            mend = f"write {self.name}:/path/to/folder"
+            raise data_fault("task", self.name, "a path behind it", mend)
+        if self.name not in PATH_KINDS and self.path is not None:
+            wanted = "no path, since only folder and parquet take one"
+            raise data_fault("path", self.path, wanted, f"write folder:{self.path}")
+
+    @classmethod
+    def parse(cls, text: object) -> TaskSpec:
+        """From what a user types: `name`, `name:labels`, `folder:/path`, `parquet:/path:labels`, or a mapping
+        with the fields as keys (for limits, and for paths that hold a colon).
+
+        Raises:
+            DataError: as the class, and for unknown keys.
+        """
+        if isinstance(text, TaskSpec):
+            return text
+        if isinstance(text, Mapping):
+            return cls._from_mapping(text)
+        if not isinstance(text, str):
+            mend = "such as mnist5k:0-4 or {name: mnist5k, labels: 0-4}"
+            raise data_fault("task", text, "text or a mapping", mend)
+        name, colon, rest = text.strip().partition(":")
+        if name in PATH_KINDS:
+            path, last_colon, tail = rest.rpartition(":")
+            if last_colon and "/" not in tail and "\\" not in tail:
+                return cls(name, labels=tail, path=path)
+            return cls(name, path=rest)
+        if colon and not rest:
+            raise data_fault("task", text, "a label map behind the colon", f"write {name}:parity")
+        return cls(name, labels=rest or None)
+
+    @classmethod
+    def _from_mapping(cls, mapping: Mapping[str, Any]) -> TaskSpec:
+        known = [field.name for field in fields(cls)]
+        for key in mapping:
+            if key not in known:
+                raise unknown("task key", str(key), known, error=DataError)
+        if "name" not in mapping:
+            raise data_fault("task", dict(mapping), "the key name", "such as name: mnist5k")
+        return cls(**mapping)
+
+    @property
+    def id(self) -> str:
+        """What a user would type for it; the limits are not part of it."""
+        return ":".join(part for part in (self.name, self.path, self.labels) if part is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON values; `parse` takes it back."""
+        return asdict(self)

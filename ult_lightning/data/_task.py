@@ -1,0 +1,227 @@
+"""A task: images that live on one device, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ult_lightning.base import unknown
+from ult_lightning.data._augment import Range, Triple, augment, standardize, unit
+from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._source import Split
+from ult_lightning.data._spec import TaskSpec
+from ult_lightning.data._splits import stratified
+
+if TYPE_CHECKING:
+    from ult_lightning.data._stream import TaskBatches, TaskStream
+
+Part = Literal["train", "valid", "test"]
+
+_SMALLEST_STD = 1 / 255
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A data set under a label map, split, with the statistics of its training part.
+
+    `class_ids` are the original classes in use, `origin_classes` the same in the numbering of the origin.
+    `mean` and `std` (three channels; std at least 1/255) are those of the canonical training images on the
+    scale [0, 1], black borders included. `digest` is that of the whole data set. `shots` and `draw` are set
+    by `few_shot` only.
+    """
+
+    spec: TaskSpec
+    classes: int
+    class_ids: tuple[int, ...]
+    origin: str
+    train: Split
+    valid: Split
+    test: Split
+    mean: Triple
+    std: Triple
+    seed: int
+    digest: str
+    origin_classes: tuple[int, ...]
+    shots: int | None = None
+    draw: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of its spec."""
+        return self.spec.id
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Numbers of images: train, valid, test."""
+        return {"train": len(self.train), "valid": len(self.valid), "test": len(self.test)}
+
+    @property
+    def device(self) -> torch.device:
+        """Where its images live."""
+        return self.train.images.device
+
+    def part(self, split: Part) -> Split:
+        """The split of that name; raises DataError for another name."""
+        if split not in get_args(Part):
+            raise unknown("split", str(split), get_args(Part), error=DataError)
+        part: Split = getattr(self, split)
+        return part
+
+    def to(self, device: torch.device | str) -> Task:
+        """The same task with all images on `device`; itself where they are there already."""
+        if self.device == torch.device(device):
+            return self
+        train, valid, test = (part.to(device) for part in (self.train, self.valid, self.test))
+        return replace(self, train=train, valid=valid, test=test)
+
+    def batch(
+        self,
+        split: Part,
+        index: Tensor,
+        *,
+        augment: bool = False,
+        generator: torch.Generator | None = None,
+        range: Range = "standardized",
+    ) -> tuple[Tensor, Tensor]:
+        """The images at `index` (b,) int64 as x (b, 3, 32, 32) float32 and y (b,) int64.
+
+        `range` "standardized" has mean 0 and std 1 over the training part, "unit" is [0, 1]. With `augment`,
+        each image is cropped (4 black pixels of padding, before normalisation) and mirrored at random by the
+        CPU `generator`, which is then required.
+
+        Raises:
+            DataError: another split or range, or `augment` without a generator.
+        """
+        part = self.part(split)
+        index = index.to(part.images.device)
+        images = part.images.index_select(0, index)
+        if augment:
+            images = _augmented(images, generator)
+        return self._floats(images, range), part.labels.index_select(0, index)
+
+    def batches(
+        self, split: Part, batch_size: int = 500, *, range: Range = "standardized"
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images of a split in order, each once, as (x, y) like `batch`; the last batch may be smaller."""
+        part = self.part(split)
+        if batch_size < 1:
+            raise data_fault("batch_size", batch_size, "1 or more", "500 is usual")
+        for images, labels in zip(
+            *(torch.split(both, batch_size) for both in (part.images, part.labels)), strict=True
+        ):
+            yield self._floats(images, range), labels
+
+    @staticmethod
+    def stream(tasks: Sequence[Task], **options: Any) -> TaskStream:
+        """Training batches of several tasks: a `TaskStream` with these options."""
+        from ult_lightning.data._stream import TaskStream
+
+        return TaskStream(tasks, **options)
+
+    def ordered(self, split: Part, *, position: int = 0, **options: Any) -> TaskBatches:
+        """One split in order, each image once, as `TaskBatch`: a `TaskBatches` with these options."""
+        from ult_lightning.data._stream import TaskBatches
+
+        return TaskBatches(self, split, position=position, **options)
+
+    def few_shot(self, shots: int, *, draw: int) -> Task:
+        """The task with `shots` training images per class, drawn by (seed, draw) from its training part.
+
+        Validation is cut to as many images as training has, stratified, at least one per class; mean and std
+        are those of the drawn images; test is untouched.
+
+        Raises:
+            DataError: a class has fewer training images than shots.
+        """
+        if isinstance(shots, bool) or not isinstance(shots, int) or shots < 1:
+            raise data_fault("shots", shots, "a number of images per class, 1 or more")
+        counts = np.bincount(_numpy(self.train.labels), minlength=self.classes)
+        poorest = int(counts.argmin())
+        if counts[poorest] < shots:
+            wanted = f"at most {counts[poorest]}, the training images of class {poorest} of {self.id}"
+            raise data_fault("shots", shots, wanted, "ask for fewer shots or raise train_limit")
+        train = self._shots(shots, draw)
+        valid = self.valid
+        if len(valid) > len(train):
+            chosen = stratified(_numpy(valid.labels), len(train), "few-shot valid", self.seed, draw)
+            valid = valid.take(torch.from_numpy(chosen).to(self.device))
+        mean, std = statistics(train.images)
+        return replace(self, train=train, valid=valid, mean=mean, std=std, shots=shots, draw=draw)
+
+    def _shots(self, shots: int, draw: int) -> Split:
+        labels = _numpy(self.train.labels)
+        drawn = []
+        for label in range(self.classes):
+            members = np.flatnonzero(labels == label)
+            chosen = stratified(labels[members], shots, "few-shot", self.seed, draw, label)
+            drawn.append(members[chosen])
+        return self.train.take(torch.from_numpy(np.sort(np.concatenate(drawn))).to(self.device))
+
+    def describe(self) -> dict[str, Any]:
+        """What rows and tickets say about it, as JSON values."""
+        return {
+            "id": self.id,
+            "origin": self.origin,
+            "classes": self.classes,
+            "class_ids": list(self.class_ids),
+            "origin_classes": list(self.origin_classes),
+            "labels": self.spec.labels,
+            "sizes": self.sizes,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "seed": self.seed,
+            "shots": self.shots,
+            "draw": self.draw,
+            "digest": self.digest,
+        }
+
+    def science(self) -> dict[str, Any]:
+        """The part of `describe` that decides numbers: not what it is called, nor what follows from the rest."""
+        derived = ("id", "mean", "std")
+        return {key: value for key, value in self.describe().items() if key not in derived}
+
+    def _floats(self, images: Tensor, range: Range) -> Tensor:
+        if range == "standardized":
+            return standardize(images, self.mean, self.std)
+        if range == "unit":
+            return unit(images)
+        raise unknown("range", str(range), get_args(Range), error=DataError)
+
+
+def statistics(images: Tensor) -> tuple[Triple, Triple]:
+    """Mean and standard deviation per channel of uint8 images (n, c, h, w), on the scale [0, 1].
+
+    Neither device nor thread count changes a bit of the result: sums over a row are whole numbers below 2^24,
+    exact in float32, and the rest is added in float64. Grey counts as
+    three equal channels; a std below 1/255 (blank images) is given as 1/255.
+    """
+    count = images.shape[0] * images.shape[2] * images.shape[3]
+    total = squares = torch.zeros(images.shape[1], dtype=torch.float64, device=images.device)
+    for chunk in torch.split(images, 256):
+        levels = chunk.float()
+        total = total + levels.sum(dim=3).double().sum(dim=(0, 2))
+        squares = squares + levels.square_().sum(dim=3).double().sum(dim=(0, 2))
+    mean, std = [], []
+    for first, second in zip(map(int, total.tolist()), map(int, squares.tolist()), strict=True):
+        mean.append(first / count / 255)
+        variance = (second * count - first * first) / (count * count)
+        std.append(max(variance**0.5 / 255, _SMALLEST_STD))
+    if len(mean) == 1:
+        mean, std = mean * 3, std * 3
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
+def _augmented(images: Tensor, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        mend = "pass torch.Generator().manual_seed(0)"
+        raise data_fault("generator", None, "a generator where augment is true", mend)
+    return augment(images, generator=generator)
+
+
+def _numpy(labels: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.asarray(labels.cpu().numpy(), dtype=np.int64)

@@ -1,0 +1,133 @@
+"""Linear heads W phi + c, paths of them, and the choice of one on validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ult_lightning.base import Registry, fault
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Features (b, d) to logits (b, k): ``weight`` (k, d) and ``bias`` (k,), float32, standardisation folded in.
+
+    A bias of minus infinity stands for a class that had no training image: it is never predicted.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __post_init__(self) -> None:
+        shapes = (tuple(self.weight.shape), tuple(self.bias.shape))
+        if self.weight.ndim != 2 or shapes[1] != shapes[0][:1]:
+            raise fault("head", shapes, "a weight (k, d) and a bias (k,)")
+
+    def __call__(self, features: Tensor) -> Tensor:
+        return torch.addmm(self.bias, features, self.weight.T)  # (b, k)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes k."""
+        return self.weight.shape[0]
+
+    @property
+    def dim(self) -> int:
+        """Number of features d."""
+        return self.weight.shape[1]
+
+    def to(self, device: str | torch.device) -> LinearHead:
+        """The same head on another device."""
+        return LinearHead(self.weight.to(device), self.bias.to(device))
+
+
+@dataclass(frozen=True)
+class HeadPath:
+    """Heads of one training set, one per candidate value of a hyper-parameter.
+
+    ``values`` (l,) in order of preference: of those that validate equally well the first wins. ``weights``
+    (l, k, d) and ``biases`` (l, k), float32.
+    """
+
+    values: tuple[float, ...]
+    weights: Tensor
+    biases: Tensor
+
+    def scores(self, features: Tensor) -> Tensor:
+        """Logits (b, l, k) of features (b, d) under every head, in one product."""
+        candidates, classes, dim = self.weights.shape
+        flat = torch.addmm(self.biases.reshape(-1), features, self.weights.reshape(-1, dim).T)  # (b, l * k)
+        return flat.view(-1, candidates, classes)
+
+    def correct(self, features: Tensor, labels: Tensor) -> Tensor:
+        """How many of features (b, d) with labels (b,) each head classifies correctly, int64 (l,)."""
+        return (self.scores(features).argmax(2) == labels[:, None]).sum(0)
+
+    def head(self, index: int) -> LinearHead:
+        """The head of candidate number ``index``."""
+        return LinearHead(self.weights[index].clone(), self.biases[index].clone())
+
+
+@dataclass(frozen=True)
+class HeadFit:
+    """A fitted head and how it was chosen.
+
+    ``valid_accuracy`` in [0, 1]; ``hyper`` the chosen hyper-parameters; ``seconds`` of the whole fit, forward passes
+    included; ``path`` the (value, validation accuracy) of every candidate, in order of preference.
+    """
+
+    head: LinearHead
+    valid_accuracy: float
+    hyper: dict[str, Any]
+    n_train: int
+    n_valid: int
+    path: list[tuple[float, float]]
+    seconds: float = field(default=math.nan)
+
+
+HeadMaker = Callable[..., HeadFit]
+HEADS: Registry[HeadMaker] = Registry("head")
+"""Fits ``(stream: FeatureStream, *, seed: int, **options) -> HeadFit``; the options are its other keywords."""
+
+
+def choose(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[int, list[tuple[float, float]]]:
+    """The index of the head with the best accuracy over ``batches`` of (features, labels), and all accuracies.
+
+    Ties go to the earlier candidate. Raises ``UltError`` where ``batches`` holds no image.
+    """
+    right, seen = torch.zeros(len(path.values), dtype=torch.int64), 0
+    for features, labels in batches:
+        right += path.correct(features, labels).cpu()
+        seen += len(labels)
+    if seen == 0:
+        raise fault("task.valid", 0, "at least one validation image", "hyper-parameters are chosen on them")
+    counts = right.tolist()
+    listed = [(value, count / seen) for value, count in zip(path.values, counts, strict=True)]
+    return counts.index(max(counts)), listed
+
+
+def numbers(argument: str, values: object, *, positive: bool = True) -> tuple[float, ...]:
+    """A non-empty sequence of finite numbers (above 0 with ``positive``), each once, as floats, else ``UltError``."""
+    kind = "finite numbers above 0" if positive else "finite numbers, 0 or above"
+    wanted = f"a list of {kind}, each once"
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise fault(argument, values, wanted)
+    for value in values:
+        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or value < 0 or (positive and value == 0):
+            raise fault(argument, value, wanted)
+    if len(set(values)) != len(values):
+        raise fault(argument, list(values), wanted)
+    return tuple(float(value) for value in values)
+
+
+def at_least(argument: str, value: object, low: int) -> int:
+    """``value`` if it is a whole number of at least ``low``, else ``UltError``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise fault(argument, value, f"a whole number of at least {low}")
+    return value

@@ -1,0 +1,130 @@
+"""The Lightning side of the SGD probe; apart, so that the other heads start without importing Lightning."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ult_lightning.base import UltError
+from ult_lightning.heads._linear import HeadPath
+
+if TYPE_CHECKING:
+    from ult_lightning.heads._features import FeatureStream
+
+_EPS = 1e-5
+
+
+class Order:
+    """Index batches (b,) int64 of n images: a new permutation per epoch, the incomplete last batch dropped."""
+
+    def __init__(self, n: int, batch_size: int, seed: int) -> None:
+        self.n, self.batch_size = n, min(batch_size, n)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self.n // self.batch_size
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = torch.randperm(self.n, generator=self._generator)
+        yield from order[: len(self) * self.batch_size].view(-1, self.batch_size)
+
+
+class Probe(LightningModule):
+    """Linear heads, one per learning rate, on the same standardised features. The network is not a part of it."""
+
+    def __init__(
+        self, stream: FeatureStream, rates: tuple[float, ...], *, momentum: float, weight_decay: float, augment: bool,
+        seed: int, steps: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.norm = nn.BatchNorm1d(stream.dim, eps=_EPS, affine=False, momentum=None)
+        classes, dim = stream.classes, stream.dim  # zeros, since the loss is convex: no symmetry to break
+        self.weights = nn.ParameterList(nn.Parameter(torch.zeros(classes, dim)) for _ in rates)
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(classes)) for _ in rates)
+        self._stream, self._rates, self._steps = stream, rates, steps
+        self._momentum, self._decay, self._augment = momentum, weight_decay, augment
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Sum of the heads' losses; their gradients do not meet."""
+        features, labels = self._stream.draw(batch, augment=self._augment, generator=self._generator)
+        z = self.norm(features)
+        heads = zip(self.weights, self.biases, strict=True)
+        losses = [F.cross_entropy(F.linear(z, weight, bias), labels) for weight, bias in heads]
+        return torch.stack(losses).sum()
+
+    def configure_optimizers(self) -> Any:
+        """SGD with a rate per head, and a cosine to zero per step."""
+        heads = zip(self.weights, self.biases, self._rates, strict=True)
+        groups = [{"params": [weight, bias], "lr": rate} for weight, bias, rate in heads]
+        optimizer = torch.optim.SGD(groups, momentum=self._momentum, weight_decay=self._decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def path(self) -> HeadPath:
+        """The heads, with the batch norm's averages folded in; those that diverged are left out."""
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        assert mean is not None
+        assert variance is not None
+        inverse = (variance.double() + _EPS).rsqrt()
+        values, weights, biases = [], [], []
+        for w, c, rate in zip(self.weights, self.biases, self._rates, strict=True):
+            weight = w.detach().double() * inverse
+            bias = c.detach().double() - weight @ mean.double()
+            if math.isfinite(float(weight.sum() + bias.sum())):
+                values.append(rate)
+                weights.append(weight.float())
+                biases.append(bias.float())
+        if not values:
+            rates = ", ".join(f"{rate:g}" for rate in self._rates)
+            raise UltError(
+                f"The SGD probe diverged at every learning rate ({rates}); add a smaller one to head.lrs."
+            )
+        return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases))
+
+
+def train_probe(
+    stream: FeatureStream, rates: tuple[float, ...], *, epochs: int, momentum: float, weight_decay: float,
+    batch_size: int, augment: bool, seed: int,
+) -> HeadPath:  # fmt: skip
+    """Train one head per rate through Lightning, quietly, without logger or checkpoints."""
+    order = Order(stream.sizes["train"], batch_size, seed)
+    probe = Probe(stream, rates, momentum=momentum, weight_decay=weight_decay, augment=augment, seed=seed,
+                  steps=epochs * len(order))  # fmt: skip
+    cuda = stream.device.type == "cuda"
+    with _quiet():
+        trainer = Trainer(
+            max_epochs=epochs, accelerator="gpu" if cuda else "cpu",
+            devices=[stream.device.index or 0] if cuda else 1, logger=False, enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, plugins=[LightningEnvironment()],
+        )  # fmt: skip
+        trainer.fit(probe, order)
+    return probe.to(stream.device).path()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Lightning's notices about devices, clusters and tips off the terminal for the block."""
+    loggers = [
+        logging.getLogger(name) for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero")
+    ]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,62 @@
+"""The linear probe as it is usually trained: SGD over epochs, each of which passes all images through the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ult_lightning.base import fault
+from ult_lightning.heads._linear import HEADS, HeadFit, at_least, choose, numbers
+
+if TYPE_CHECKING:
+    from ult_lightning.heads._features import FeatureStream
+
+LRS = (0.1, 0.03, 0.01)
+EPOCHS = 10
+BATCH_SIZE = 128
+
+
+@HEADS.register("sgd")
+def fit_sgd(
+    stream: FeatureStream,
+    *,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    lrs: Sequence[float] = LRS,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    batch_size: int = BATCH_SIZE,
+    augment: bool = False,
+) -> HeadFit:
+    """A Lightning linear probe on the frozen features, cross-entropy, cosine learning rate per step.
+
+    The features pass a batch norm without parameters, folded into the head at the end (He et al. 2022, section A.1).
+    One head per learning rate in ``lrs`` is trained on the same forward passes, and validation chooses (ties: the earlier
+    one). ``augment`` crops and flips the training images; ``seed`` decides the order of the images.
+    """
+    from ult_lightning.heads._probe import train_probe
+
+    rates = numbers("head.lrs", lrs)
+    (decay,) = numbers("head.weight_decay", [weight_decay], positive=False)
+    (inertia,) = numbers("head.momentum", [momentum], positive=False)
+    if inertia >= 1:
+        raise fault("head.momentum", momentum, "a number from 0 to below 1")
+    rounds, size = at_least("head.epochs", epochs, 1), at_least("head.batch_size", batch_size, 2)
+    if stream.sizes["train"] < 2:
+        raise fault(
+            "task.train", stream.sizes["train"], "at least two training images", "head=ridge takes one"
+        )
+    path = train_probe(
+        stream,
+        rates,
+        epochs=rounds,
+        momentum=inertia,
+        weight_decay=decay,
+        batch_size=size,
+        augment=augment,
+        seed=seed,
+    )
+    best, accuracies = choose(path, stream.batches("valid"))
+    hyper: dict[str, Any] = {"lr": path.values[best], "epochs": rounds}
+    sizes = stream.sizes
+    return HeadFit(path.head(best), accuracies[best][1], hyper, sizes["train"], sizes["valid"], accuracies)

@@ -1,0 +1,213 @@
+"""A ticket and a head as one file, and as one function from images to logits.
+
+The file is in the safetensors format: the ticket's own file as bytes, the head's weight and bias, and one metadata
+key with canonical JSON that begins with the SHA-256 digest of the whole file, taken while its digits are zeros. Any
+flipped bit is refused, and nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ult_lightning.base import UltError, canonical_json, fault, write_bytes
+from ult_lightning.base._canonical import canonical
+from ult_lightning.heads._linear import LinearHead
+from ult_lightning.tickets import Ticket
+
+FORMAT = 1
+
+_ZEROS = "0" * 64
+_SEAL = rb'"ult_task_model":"{\"digest\":\"'
+_TENSORS = {"ticket", "head/weight", "head/bias"}
+
+
+class TaskModelError(UltError):
+    """A file that is no task model, or parts of one that do not fit together."""
+
+
+class TaskModel(nn.Module):
+    """Images of any size to the logits of one task: canonical form, normalisation, frozen network, head.
+
+    ``ticket`` gives the network, ``head`` the linear map, and ``task`` (as ``Task.describe()`` says it) the normalisation
+    ("mean" and "std", three channels, on the scale [0, 1]) and the classes. ``module`` is the factory of a mother of
+    your own. Raises ``TaskModelError`` for parts that do not fit.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        head: LinearHead,
+        task: Mapping[str, Any],
+        *,
+        module: Callable[[], nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.ticket = ticket
+        self.task = _plain(task)
+        self.network: nn.Module = ticket.network(module=module)
+        if head.dim != self.network.dim:
+            raise _wrong(
+                "head", f"{head.dim} features", f"the {self.network.dim} features of the ticket's network"
+            )
+        if "classes" in self.task and self.task["classes"] != head.classes:
+            raise _wrong("head", f"{head.classes} classes", f"the {self.task['classes']} classes of the task")
+        mean, std = (_triple(self.task, key) for key in ("mean", "std"))
+        if not bool((std > 0).all()):
+            raise _wrong("task.std", self.task["std"], "three numbers above 0")
+        for name, value in (("weight", head.weight), ("bias", head.bias), ("mean", mean), ("std", std)):
+            self.register_buffer(name, value.detach().to("cpu", torch.float32, copy=True))
+        self.eval()
+
+    @property
+    def head(self) -> LinearHead:
+        """The linear map from features (b, d) to logits (b, k)."""
+        return LinearHead(self.weight, self.bias)
+
+    @property
+    def class_ids(self) -> tuple[int, ...]:
+        """The original classes that the task uses, as the task names them."""
+        return tuple(self.task.get("class_ids", range(len(self.bias))))
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (b, k) float32 of images (b, c, h, w) with c 1 or 3, uint8 or floats in [0, 1].
+
+        28x28 images are padded, other sizes resized to 32x32, grey replicated. Raises ``UltError`` for another shape,
+        dtype or range.
+        """
+        if not isinstance(images, Tensor):
+            raise fault("images", type(images).__name__, "a torch tensor", "wrap arrays with torch.as_tensor")
+        square = canonical(images).to(self.weight.device)  # (b, c, 32, 32)
+        features = self.network(self._normalised(square))
+        return self.head(features.float())
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        """(b, c, 32, 32) to (b, 3, 32, 32) float32 in the range the mother was made for."""
+        levels = 255.0 if images.dtype == torch.uint8 else 1.0
+        scale, shift = 1.0 / (levels * self.std.double()), -self.mean.double() / self.std.double()
+        if self.ticket.spec.input.range == "unit":
+            scale, shift = torch.full_like(scale, 1.0 / levels), torch.zeros_like(shift)
+        wide = images.float().expand(-1, 3, -1, -1)
+        return wide * scale.float().view(1, 3, 1, 1) + shift.float().view(1, 3, 1, 1)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write all of it to one file, whole or not at all, and return its path; raises ``UltError`` like the disk."""
+        from safetensors.numpy import save
+
+        tensors = {
+            "ticket": np.frombuffer(self.ticket.to_bytes(), dtype=np.uint8),
+            "head/weight": self.weight.cpu().numpy(),
+            "head/bias": self.bias.cpu().numpy(),
+        }
+        text = canonical_json({"digest": _ZEROS, "format": FORMAT, "task": self.task})
+        content = bytearray(save(tensors, metadata={"ult_task_model": text}))
+        start = content.index(_SEAL) + len(_SEAL)
+        content[start : start + 64] = hashlib.sha256(content).hexdigest().encode()
+        write_bytes(path, bytes(content))
+        return Path(path)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, module: Callable[[], nn.Module] | None = None
+    ) -> TaskModel:
+        """Read a file that ``save`` wrote; ``module`` is the factory of a mother of your own.
+
+        Raises ``TaskModelError`` for a file that is not there, foreign, of a future format or damaged, and
+        ``TicketError`` where the ticket in it cannot be built on this machine.
+        """
+        from safetensors.numpy import load
+
+        where = os.fspath(path)
+        content = _read(where)
+        task = _unseal(content, where)
+        tensors = load(content)
+        if set(tensors) != _TENSORS:
+            raise TaskModelError(
+                f"{where} was tampered with: its digest fits, but its tensors are {sorted(tensors)}."
+            )
+        ticket = Ticket.from_bytes(tensors["ticket"].tobytes(), where=f"the ticket in {where}", module=module)
+        head = LinearHead(torch.from_numpy(tensors["head/weight"]), torch.from_numpy(tensors["head/bias"]))
+        return cls(ticket, head, task, module=module)
+
+
+def _read(where: str) -> bytes:
+    try:
+        return Path(where).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise _wrong("path", where, "a task model that is there", "TaskModel.save writes one") from None
+    except OSError as cause:
+        raise TaskModelError(f"{where} cannot be read: {cause.strerror or type(cause).__name__}.") from cause
+
+
+def _unseal(content: bytes, where: str) -> dict[str, Any]:
+    """The task of a file whose digest fits its content; raises ``TaskModelError``."""
+    if not content:
+        raise TaskModelError(f"{where} is empty: the task model was never written; save it again.")
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = content[: min(end, len(content))]
+    if header.count(_SEAL) != 1:
+        if b'"ult":"{' in header[:200]:
+            raise TaskModelError(f"{where} is a ticket without a head; read it with Ticket.load.")
+        raise TaskModelError(
+            f"{where} is no task model: it is a file of another kind, or damaged in its first bytes."
+        )
+    start = header.index(_SEAL) + len(_SEAL)
+    meta = _description(header)
+    version = meta.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        mend = "a newer ult_lightning wrote it, so upgrade yours (or the file is damaged)"
+        raise _wrong(where, f"task model format {version}", f"format {FORMAT}", mend)
+    sealed = hashlib.sha256(content[:start] + _ZEROS.encode() + content[start + 64 :]).hexdigest()
+    if content[start : start + 64] != sealed.encode() or not isinstance(meta.get("task"), dict):
+        raise TaskModelError(
+            f"{where} is damaged: its digest does not fit its content, so bytes are missing or have changed; copy it "
+            "again or save it anew."
+        )
+    return dict(meta["task"])
+
+
+def _description(header: bytes) -> dict[str, Any]:
+    """The JSON description in a header; empty where it cannot be read, which the digest will show."""
+    try:
+        meta = json.loads(json.loads(header[8:])["__metadata__"]["ult_task_model"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def _plain(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON copy of a task's description."""
+    try:
+        copied: dict[str, Any] = json.loads(canonical_json(task))
+    except (TypeError, ValueError) as cause:
+        raise _wrong(
+            "task", str(task), "a description of JSON values, as Task.describe() gives it"
+        ) from cause
+    return copied
+
+
+def _triple(task: Mapping[str, Any], key: str) -> Tensor:
+    got = task.get(key)
+    good = isinstance(got, list) and len(got) == 3
+    if not good or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in got or []):
+        raise _wrong(f"task.{key}", got, "three finite numbers, one per channel")
+    return torch.tensor(got, dtype=torch.float32)
+
+
+def _wrong(argument: str, got: object, wanted: str, mend: str = "") -> UltError:
+    return fault(argument, got, wanted, mend, error=TaskModelError)

@@ -1,0 +1,59 @@
+"""What is a mother? Architectures, inits, masking of any module, frozen networks from tickets."""
+
+from ult_lightning.nets import _torchvision as _torchvision  # registers itself
+from ult_lightning.nets._bodies import NETS
+from ult_lightning.nets._frozen import (
+    FrozenNetwork,
+    apply_mask,
+    build_frozen,
+    freeze,
+    mother_fingerprint,
+    mother_weights,
+)
+from ult_lightning.nets._inits import INITS
+from ult_lightning.nets._masking import MaskedParameters, Subset
+from ult_lightning.nets._mother import (
+    OWN,
+    Factory,
+    Mother,
+    as_arrays,
+    build_mother,
+    constants,
+    draw_parameters,
+    estimate_statistics,
+    evaluating,
+    fingerprint,
+    hash_arrays,
+    maskable,
+    parameter_count,
+    statistics,
+)
+from ult_lightning.nets._select import top_k_mask
+
+__all__ = [
+    "INITS",
+    "NETS",
+    "OWN",
+    "Factory",
+    "FrozenNetwork",
+    "MaskedParameters",
+    "Mother",
+    "Subset",
+    "apply_mask",
+    "as_arrays",
+    "build_frozen",
+    "build_mother",
+    "constants",
+    "draw_parameters",
+    "estimate_statistics",
+    "evaluating",
+    "fingerprint",
+    "freeze",
+    "hash_arrays",
+    "maskable",
+    "mother_fingerprint",
+    "mother_weights",
+    "parameter_count",
+    "statistics",
+    "top_k_mask",
+]

@@ -1,0 +1,112 @@
+"""Frozen networks: a ticket, or any fixed mother, as a feature map that nothing can train."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ult_lightning.base import fault
+from ult_lightning.nets import _mother as mothers
+from ult_lightning.nets._mother import Factory, Mother
+from ult_lightning.tickets import Mask, MotherSpec, TicketError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from ult_lightning.tickets import Ticket
+
+
+class FrozenNetwork(nn.Module):
+    """Images (b, 3, 32, 32) to features (b, d), frozen: no gradient, no optimizer, always in eval mode.
+
+    ``dim`` is d, ``spec`` the mother's spec. ``fingerprint()`` covers weights as they stand (masked) and statistics.
+    """
+
+    def __init__(self, mother: Mother) -> None:
+        super().__init__()
+        self.mother = mother.eval().requires_grad_(False)
+        self.spec: MotherSpec = mother.spec
+        self.dim = mother.dim()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.spec.input.shape:
+            shape = "(b, " + ", ".join(map(str, self.spec.input.shape)) + ")"
+            raise fault("images", tuple(x.shape), f"a batch of shape {shape}", "this ticket was made for that input size")
+        features: Tensor = self.mother(x)
+        return features
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode, whatever ``mode`` says: batch statistics would change the ticket."""
+        return super().train(False)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the masked weights and the normalisation statistics as they are now."""
+        body = self.mother.body
+        tensors = {**dict(body.named_parameters()), **mothers.statistics(body)}
+        return mothers.hash_arrays(mothers.as_arrays(tensors).items())
+
+
+def apply_mask(body: nn.Module, mask: Mask) -> None:
+    """Sets, in place, every pruned parameter to zero. Raises ``TicketError`` if names or shapes do not fit."""
+    parameters = mothers.maskable(body)
+    shapes = {name: tuple(p.shape) for name, p in parameters.items()}
+    if shapes != dict(mask.shapes):
+        odd = next(n for n in (*shapes, *mask.shapes) if shapes.get(n) != dict(mask.shapes).get(n))
+        raise TicketError(f"The mask does not fit the mother: {odd} is {dict(mask.shapes).get(odd)} in the mask "
+                          f"and {shapes.get(odd)} in the network; build the mother it was made for.")  # fmt: skip
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            keep = torch.from_numpy(np.array(mask[name]))
+            parameter.copy_(torch.where(keep, parameter, torch.zeros(())))
+
+
+def set_tensors(tensors: dict[str, Tensor], values: dict[str, NDArray[np.float32]], what: str) -> None:
+    """Copies ``values`` into ``tensors``, in place; raises ``TicketError`` if names or shapes do not fit."""
+    if set(tensors) != set(values):
+        odd = sorted(set(tensors) ^ set(values))[0]
+        raise TicketError(f"The ticket's {what} do not fit its mother: {odd} is in only one of them; "
+                          "build the mother it was made for.")  # fmt: skip
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if tuple(tensor.shape) != tuple(values[name].shape):
+                raise TicketError(f"The ticket's {what} do not fit its mother: {name} is {values[name].shape} in the "
+                                  f"ticket and {tuple(tensor.shape)} in the network.")  # fmt: skip
+            tensor.copy_(torch.from_numpy(np.array(values[name])))
+
+
+def freeze(mother: Mother, mask: Mask | None = None) -> FrozenNetwork:
+    """A frozen network from a mother (changed in place): masked if a mask is given, else whole."""
+    if mask is not None:
+        apply_mask(mother.body, mask)
+    return FrozenNetwork(mother)
+
+
+def build_frozen(ticket: Ticket, *, module: Factory | None = None) -> FrozenNetwork:
+    """Rebuilds the ticket's network: mother from its seed (or embedded weights), mask, statistics; frozen."""
+    mother = _rebuild(ticket, module)
+    apply_mask(mother.body, ticket.mask)
+    set_tensors(mothers.statistics(mother.body), ticket.statistics, "statistics")
+    return FrozenNetwork(mother)
+
+
+def mother_fingerprint(ticket: Ticket, module: Factory | None = None) -> str:
+    """The fingerprint of the mother that the ticket's spec (or its embedded weights) gives on this machine."""
+    return mothers.fingerprint(_rebuild(ticket, module).body)
+
+
+def mother_weights(ticket: Ticket, module: Factory | None = None) -> dict[str, NDArray[np.float32]]:
+    """The mother's Conv and Linear parameters as float32 arrays, to embed in an archive."""
+    return mothers.as_arrays(mothers.maskable(_rebuild(ticket, module).body))
+
+
+def _rebuild(ticket: Ticket, module: Factory | None) -> Mother:
+    mother = mothers.build_mother(ticket.spec, module)
+    body = mother.body
+    set_tensors(dict(mothers.constants(body)), ticket.constants, "constants")
+    if ticket.weights is not None:
+        set_tensors(dict(mothers.maskable(body)), ticket.weights, "weights")
+    return mother

@@ -1,0 +1,254 @@
+"""The figure: one panel per target, arms as points with 95 % intervals, seeds as faint dots."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ult_lightning.base import write_bytes
+from ult_lightning.report._style import LIGHT, Theme, arm_look, arm_order, percent
+from ult_lightning.report._table import Line, Section, Table, table
+from ult_lightning.results import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ACROSS = 3  # panels in a row
+_WIDE = 7.2  # inches, the text width of a paper
+_DPI = 200
+_TALLEST_INTERVAL = 0.75  # of the span of the points; longer intervals are cut and get an arrow head
+
+
+def figure(
+    rows: Sequence[Row], path: str | Path, *, baseline: str = "dense", floor: str = "random_features"
+) -> Path:
+    """Write the PNG figure of these rows and return its path.
+
+    One panel per target, all with the same arms in the same order; the mean of `baseline` is a thin line.
+    Targets with several numbers of shots get a panel of accuracy against shots.
+    """
+    return write_figure(table(rows, baseline=baseline, floor=floor), path)
+
+
+def write_figure(summary: Table, path: str | Path) -> Path:
+    """`figure` of a table that is there already."""
+    write_bytes(path, png(summary))
+    return Path(path)
+
+
+def png(summary: Table, theme: Theme = LIGHT) -> bytes:
+    """The figure of a table as PNG bytes."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    out = io.BytesIO()
+    with rc_context(_settings(theme)):
+        drawn = _drawn(summary, theme)
+        FigureCanvasAgg(drawn)
+        drawn.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+    return out.getvalue()
+
+
+def caption(summary: Table) -> str:
+    """The sentence under the figure."""
+    said = "Points are means over seeds with 95 % Student t intervals"
+    curves = _curves(summary)
+    if len(curves) < len({section.title for section in summary.sections}):
+        said += f", faint dots the seeds; the thin line is the mean of {summary.baseline}"
+    said += ". Arrow heads mark intervals that leave the panel."
+    return f"Test accuracy per target{' against training images per class' if curves else ''}. {said}"
+
+
+def described(summary: Table) -> str:
+    """What the figure shows, in words, for readers who cannot see it."""
+    parts = []
+    for section in summary.sections:
+        arms = ", ".join(
+            f"{line.label} {percent(line.accuracy.mean, section.decimals)}" for line in section.lines
+        )
+        parts.append(f"{section.title}: {arms}")
+    return "Mean test accuracy in per cent. " + "; ".join(parts) + "."
+
+
+def _settings(theme: Theme) -> dict[Any, Any]:
+    return {
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": 8.0,
+        "axes.edgecolor": theme.soft,
+        "axes.labelcolor": theme.ink,
+        "axes.facecolor": theme.paper,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.unicode_minus": True,
+        "figure.facecolor": theme.paper,
+        "text.color": theme.ink,
+        "text.usetex": False,
+        "xtick.color": theme.soft,
+        "ytick.color": theme.soft,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+    }
+
+
+def _drawn(summary: Table, theme: Theme) -> Figure:
+    """Arm panels first, then shot panels; every row of panels shares its arm axis."""
+    from matplotlib.figure import Figure
+
+    curves = _curves(summary)
+    single = [one for one in summary.sections if one.shots is None or one.task not in curves]
+    labels = _labels(single)
+    height_arms = 0.95 + 0.27 * len(labels)
+    rows_arms = math.ceil(len(single) / _ACROSS)
+    rows_shots = math.ceil(len(curves) / _ACROSS)
+    heights = [height_arms] * rows_arms + [2.6] * rows_shots
+    across = min(_ACROSS, max(len(single), len(curves)))
+    drawn = Figure(figsize=(_WIDE if across > 1 else 4.6, sum(heights) + 0.15), layout="constrained")
+    drawn.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.04)  # type: ignore[union-attr, call-arg]
+    grid = drawn.add_gridspec(len(heights), across, height_ratios=heights)
+    first = None
+    for place, section in enumerate(single):
+        row, column = divmod(place, across)
+        axes = drawn.add_subplot(grid[row, column], sharey=first)
+        first = first or axes
+        _arm_panel(axes, section, labels, summary, theme, named=column == 0)
+    for place, (task, sections) in enumerate(curves.items()):
+        row, column = divmod(place, across)
+        axes = drawn.add_subplot(grid[rows_arms + row, column])
+        _shot_panel(axes, task, sections, theme, named=column == 0)
+    if curves:
+        _legend(drawn, curves, theme)
+    return drawn
+
+
+def _curves(summary: Table) -> dict[str, list[Section]]:
+    """Targets that were measured at two or more numbers of shots, with their few-shot sections."""
+    by_task: dict[str, list[Section]] = {}
+    for section in summary.sections:
+        if section.shots is not None:
+            by_task.setdefault(section.task, []).append(section)
+    return {task: sections for task, sections in by_task.items() if len(sections) > 1}
+
+
+def _labels(sections: Sequence[Section]) -> list[str]:
+    """The arms of these panels, top to bottom."""
+    lines = [line for section in sections for line in section.lines]
+    return [
+        label
+        for arm in arm_order(line.arm for line in lines)
+        for label in sorted({line.label for line in lines if line.arm == arm})
+    ]
+
+
+def _arm_panel(
+    axes: Axes, section: Section, labels: Sequence[str], summary: Table, theme: Theme, *, named: bool
+) -> None:
+    low, high = _limits(section.lines)
+    for line in section.lines:
+        if line.label == summary.baseline:
+            axes.axvline(100 * line.accuracy.mean, color=theme.soft, linewidth=0.7, zorder=1)
+        _point(axes, line, labels.index(line.label), (low, high), section.decimals, theme)
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(labels) - 0.4, -0.75)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0, labelleft=named)
+    axes.grid(axis="x", color=theme.grid, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlabel("test accuracy (%)")
+    axes.set_title(section.title.replace(", ", "\n", 1), loc="left", fontsize=9, fontweight="bold", pad=6)
+
+
+def _point(
+    axes: Axes, line: Line, height: int, limits: tuple[float, float], decimals: int, theme: Theme
+) -> None:
+    """The mean with its interval and number, and the seeds below it."""
+    colour, marker = arm_look(line.arm, theme)
+    mean = 100 * line.accuracy.mean
+    if len(line.by_seed) > 1:
+        seeds = [100 * value for value in line.by_seed.values()]
+        axes.plot(
+            seeds, [height + 0.26] * len(seeds), linestyle="", marker="o", markersize=2.6, color=colour,
+            alpha=0.4, markeredgewidth=0, zorder=2,
+        )  # fmt: skip
+    if not math.isnan(line.accuracy.half):
+        inset = 0.02 * (limits[1] - limits[0])  # room for the arrow heads
+        for end, side in ((100 * line.accuracy.low, "<"), (100 * line.accuracy.high, ">")):
+            inside = min(max(end, limits[0] + inset), limits[1] - inset)
+            cap = "|" if inside == end else side
+            axes.plot(
+                [mean, inside], [height] * 2, color=colour, linewidth=1.2, solid_capstyle="butt", zorder=3
+            )
+            axes.plot(inside, height, marker=cap, markersize=5, color=colour, clip_on=False, zorder=3)
+    size = 6.6 if marker in ("P", "X") else 5.2  # thin shapes are lost in their paper-coloured edge otherwise
+    axes.plot(
+        mean, height, marker=marker, markersize=size, color=colour, markeredgecolor=theme.paper,
+        markeredgewidth=0.5, zorder=4,
+    )  # fmt: skip
+    edge = (limits[1] - mean) / (limits[1] - limits[0])
+    axes.annotate(
+        percent(line.accuracy.mean, decimals), (mean, height), (0, 4.2), textcoords="offset points",
+        ha="right" if edge < 0.06 else "left" if edge > 0.94 else "center", va="bottom", fontsize=6.2,
+        color=theme.soft, zorder=5, bbox={"boxstyle": "square,pad=0.1", "fc": theme.paper, "ec": "none"},
+    )  # fmt: skip
+
+
+def _limits(lines: Sequence[Line]) -> tuple[float, float]:
+    """The accuracy axis in per cent: all points, and intervals unless they would squeeze the points."""
+    values = [100 * value for line in lines for value in line.by_seed.values()]
+    low, high = min(values), max(values)
+    span = max(high - low, 1.0)
+    reach = _TALLEST_INTERVAL * span
+    for line in lines:
+        if not math.isnan(line.accuracy.half):
+            low = max(min(low, 100 * line.accuracy.low), min(values) - reach)
+            high = min(max(high, 100 * line.accuracy.high), max(values) + reach)
+    pad = 0.07 * max(high - low, 1.0)
+    return max(low - pad, -1.0), min(high + pad, 100.8)
+
+
+def _shot_panel(axes: Axes, task: str, sections: Sequence[Section], theme: Theme, *, named: bool) -> None:
+    """Accuracy against images per class, one curve per arm."""
+    labels = _labels(sections)
+    for rank, label in enumerate(labels):
+        found = [(x, line) for x, one in enumerate(sections) for line in one.lines if line.label == label]
+        shift = 0.05 * (rank - (len(labels) - 1) / 2)
+        colour, marker = arm_look(found[0][1].arm, theme)
+        half = [0.0 if math.isnan(line.accuracy.half) else 100 * line.accuracy.half for _, line in found]
+        axes.errorbar(
+            [x + shift for x, _ in found], [100 * line.accuracy.mean for _, line in found], yerr=half,
+            color=colour, marker=marker, markersize=4, linewidth=1.1, elinewidth=0.9, capsize=0,
+            markeredgecolor=theme.paper, markeredgewidth=0.4,
+        )  # fmt: skip
+    axes.set_xticks(range(len(sections)), [str(one.shots) for one in sections])
+    axes.set_xlim(-0.4, len(sections) - 0.6)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -1.0), min(high, 100.8))
+    axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("training images per class")
+    if named:
+        axes.set_ylabel("test accuracy (%)")
+    axes.set_title(task, loc="left", fontsize=9, fontweight="bold", pad=6)
+
+
+def _legend(drawn: Figure, curves: dict[str, list[Section]], theme: Theme) -> None:
+    from matplotlib.lines import Line2D
+
+    sections = [section for group in curves.values() for section in group]
+    arms = {line.label: line.arm for section in sections for line in section.lines}
+    handles = []
+    for label in _labels(sections):
+        colour, marker = arm_look(arms[label], theme)
+        handles.append(Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=1.1, label=label))
+    drawn.legend(
+        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, fontsize=7
+    )

@@ -1,0 +1,128 @@
+"""The order of the arms, their colours, and how numbers are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+ARMS = (
+    "dense",
+    "dense_long",
+    "finetuned",
+    "joint",
+    "specialist",
+    "universal",
+    "random_mask",
+    "random_features",
+)
+DASH = "–"
+MINUS = "−"
+
+# Okabe and Ito's colours, which stay apart under the common forms of colour blindness, without the yellow.
+_LIGHT = ("#000000", "#737373", "#D55E00", "#B87A00", "#009E73", "#0072B2", "#C2649A", "#3C9FD6")
+_DARK = ("#F2F2F2", "#A6A6A6", "#F0803C", "#E69F00", "#2BC196", "#5AA9EE", "#DE8DBB", "#8CCBF2")
+_MARKERS = ("s", "D", "^", "v", "P", "o", "X", "d")
+_OTHER = ("#8C6D46", "#5B5BA8", "#4F7A28", "#A03030")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of one figure, as "#rrggbb"."""
+
+    paper: str
+    ink: str
+    soft: str
+    grid: str
+    arms: tuple[str, ...]
+
+
+LIGHT = Theme(paper="#ffffff", ink="#1c1f23", soft="#5a6169", grid="#e3e6ea", arms=_LIGHT)
+DARK = Theme(paper="#15181c", ink="#e8eaed", soft="#a3abb4", grid="#30363d", arms=_DARK)
+
+
+def arm_order(arms: Iterable[str]) -> list[str]:
+    """Each arm once: the known ones in their fixed order, then the others by name.
+
+    >>> arm_order(["zeta", "universal", "dense", "universal", "alpha"])
+    ['dense', 'universal', 'alpha', 'zeta']
+    """
+    present = set(arms)
+    return [arm for arm in ARMS if arm in present] + sorted(present.difference(ARMS))
+
+
+def arm_look(arm: str, theme: Theme = LIGHT) -> tuple[str, str]:
+    """The colour and the matplotlib marker of an arm: the same in every figure."""
+    if arm in ARMS:
+        place = ARMS.index(arm)
+        return theme.arms[place], _MARKERS[place]
+    return _OTHER[sum(arm.encode()) % len(_OTHER)], "h"
+
+
+def percent(value: float, decimals: int) -> str:
+    """A fraction as per cent, without the sign.
+
+    >>> percent(0.8862, 2)
+    '88.62'
+    """
+    return f"{100 * value:.{decimals}f}"
+
+
+def points(value: float, decimals: int) -> str:
+    """A difference of fractions in points, with its sign; a zero has none.
+
+    >>> points(-0.0042, 2), points(0.0123, 1), points(-0.00001, 2)
+    ('−0.42', '+1.2', '0.00')
+    """
+    size = f"{100 * abs(value):.{decimals}f}"
+    if float(size) == 0:
+        return size
+    return (MINUS if value < 0 else "+") + size
+
+
+def plus_minus(half: float, decimals: int) -> str:
+    """Half an interval in points, or nothing where there is none (one seed).
+
+    >>> plus_minus(0.0021, 2), plus_minus(float("nan"), 2)
+    (' ± 0.21', '')
+    """
+    return "" if math.isnan(half) else f" ± {100 * half:.{decimals}f}"
+
+
+def count(value: float) -> str:
+    """A count with thousands kept readable.
+
+    >>> count(450), count(20490), count(2425024)
+    ('450', '20.5 k', '2.43 M')
+    """
+    return _scaled(value, ("", " k", " M", " G", " T"))
+
+
+def size(value: float) -> str:
+    """A number of bytes in decimal units (1 kB = 1,000 bytes).
+
+    >>> size(920), size(311500), size(9700096)
+    ('920 B', '312 kB', '9.70 MB')
+    """
+    return _scaled(value, (" B", " kB", " MB", " GB", " TB"))
+
+
+def duration(seconds: float) -> str:
+    """Seconds with about three digits.
+
+    >>> duration(0.4213), duration(3.14), duration(128.4), duration(5025.0)
+    ('0.42', '3.1', '128', '5,025')
+    """
+    if seconds < 1:
+        return f"{seconds:.2f}"
+    return f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}"
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    step = 0
+    while value >= 999.5 and step < len(units) - 1:
+        value, step = value / 1000, step + 1
+    if step == 0:
+        return f"{value:.0f}{units[0]}"
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{decimals}f}{units[step]}"

@@ -1,0 +1,46 @@
+"""Finding masks: one file per method, one LightningModule."""
+
+from ult_lightning.search import _edge_popup as _edge_popup  # registers itself
+from ult_lightning.search._methods import METHODS, Attached, Method
+from ult_lightning.search._module import MaskSearch, optimizer_and_schedule, seeded_head
+from ult_lightning.search._run import (
+    NUMERICS,
+    EmptyLayerWarning,
+    SearchError,
+    find_ticket,
+    frozen_on,
+    make_trainer,
+    science_config,
+    search_once,
+    ticket_id,
+)
+from ult_lightning.search._settings import (
+    SearchSettings,
+    check_density,
+    kept_counts,
+    resolve_device,
+    resolve_precision,
+)
+
+__all__ = [
+    "METHODS",
+    "NUMERICS",
+    "Attached",
+    "EmptyLayerWarning",
+    "MaskSearch",
+    "Method",
+    "SearchError",
+    "SearchSettings",
+    "check_density",
+    "find_ticket",
+    "frozen_on",
+    "kept_counts",
+    "make_trainer",
+    "optimizer_and_schedule",
+    "resolve_device",
+    "resolve_precision",
+    "science_config",
+    "search_once",
+    "seeded_head",
+    "ticket_id",
+]

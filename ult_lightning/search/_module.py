@@ -1,0 +1,126 @@
+"""The search as one LightningModule: a frozen mother, a mask that is learnt, one linear head per source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+from torchmetrics.classification import MulticlassAccuracy
+
+from ult_lightning.base import UltError
+from ult_lightning.nets import Mother
+from ult_lightning.search._methods import Attached
+from ult_lightning.search._settings import SearchSettings
+
+if TYPE_CHECKING:
+    from ult_lightning.data import TaskBatch
+
+
+class MaskSearch(LightningModule):
+    """Trains the method's scores and the source heads; the mother's weights have no gradient.
+
+    ``names`` and ``classes``: one per source. A training batch is a list of ``TaskBatch``: one entry when sources
+    alternate, one per source when they are joint. The mask is computed once per step.
+    """
+
+    def __init__(self, mother: Mother, method: Attached, names: Sequence[str], classes: Sequence[int],
+                 settings: SearchSettings, steps: int) -> None:  # fmt: skip
+        super().__init__()
+        self.mother, self.method, self.settings, self.steps = mother, method, settings, steps
+        self.names = list(names)
+        dim = mother.dim()
+        self.heads = nn.ModuleList(seeded_head(dim, k, settings.seed, i) for i, k in enumerate(classes))
+        self.metrics = nn.ModuleList(MulticlassAccuracy(k, average="micro") for k in classes)
+        self.weights = settings.loss_weights or (1.0,) * len(classes)
+        self.history: list[dict[str, float]] = []
+        self._loss_sum, self._loss_count = torch.zeros(()), 0
+
+    def training_step(self, batch: Sequence[TaskBatch], batch_idx: int) -> Tensor:
+        """One step on one batch per entry of ``batch``; raises ``UltError`` when the loss is no finite number."""
+        self.method.update()
+        with parametrize.cached():
+            features = self.mother(batch[0].x if len(batch) == 1 else torch.cat([b.x for b in batch]))
+        loss = torch.zeros((), device=features.device)
+        for part, chunk in zip(batch, features.split([len(b.y) for b in batch]), strict=True):
+            loss = loss + self.weights[part.task] * F.cross_entropy(self.heads[part.task](chunk), part.y)
+        if not torch.isfinite(loss):
+            raise UltError(f"The loss is {float(loss)} at step {self.global_step}; nothing was saved over: "
+                           f"try a smaller lr (it is {self.settings.lr:g}) or another norm or init.")  # fmt: skip
+        self._loss_sum, self._loss_count = self._loss_sum + loss.detach().cpu(), self._loss_count + 1
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the mean training loss of the epoch."""
+        self.log("train/loss", self._loss_sum / max(1, self._loss_count))
+        self._loss_sum, self._loss_count = torch.zeros(()), 0
+
+    def on_validation_epoch_start(self) -> None:
+        """Brings the mask up to date with the last step's scores."""
+        self.method.update()
+
+    def validation_step(self, batch: TaskBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Counts the right answers on a validation batch of one source."""
+        with parametrize.cached():
+            logits = self.heads[batch.task](self.mother(batch.x))
+        self.metrics[batch.task].update(logits, batch.y)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs each source's validation accuracy and keeps it in ``history``."""
+        found = {n: float(m.compute()) for n, m in zip(self.names, self.metrics, strict=True)}  # type: ignore[operator]
+        for name, metric in zip(self.names, self.metrics, strict=True):
+            self.log(f"val/{name}", found[name], prog_bar=True)
+            metric.reset()  # type: ignore[operator]
+        self.log("val/mean", sum(found.values()) / len(found))
+        self.history.append(found)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """SGD or Adam over scores and heads, with a cosine per step down to 0 (or a constant rate)."""
+        s = self.settings
+        groups = [
+            {"params": self.method.scores(), "lr": s.lr, "weight_decay": s.weight_decay},
+            {"params": list(self.heads.parameters()), "lr": s.head_lr, "weight_decay": s.weight_decay},
+        ]
+        return optimizer_and_schedule(groups, s.optimizer, s.momentum, s.schedule, self.steps)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leaves out the mother's weights, which the seed rebuilds, and keeps the validation history."""
+        state = checkpoint["state_dict"]
+        for key in [k for k in state if k.endswith(".original")]:
+            del state[key]
+        checkpoint["ult"] = {"history": self.history}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Puts the mother's weights back and the history on."""
+        for key, value in self.state_dict().items():
+            if key.endswith(".original"):
+                checkpoint["state_dict"][key] = value
+        self.history = list(checkpoint["ult"]["history"])
+
+
+def optimizer_and_schedule(groups: list[dict[str, Any]], optimizer: str, momentum: float, schedule: str,
+                           steps: int) -> dict[str, Any]:  # fmt: skip
+    """Lightning's optimizer dictionary for parameter groups; the cosine runs per step, from 1 to 0 over ``steps``."""
+    build = torch.optim.Adam(groups) if optimizer == "adam" else torch.optim.SGD(groups, momentum=momentum)
+    if schedule == "constant":
+        return {"optimizer": build}
+    cosine = torch.optim.lr_scheduler.LambdaLR(build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps)))
+    return {"optimizer": build, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+
+
+def seeded_head(dim: int, classes: int, seed: int, index: int) -> nn.Linear:
+    """A linear head, uniform on +-1/sqrt(d) with zero bias, from a stream of its own."""
+    head = nn.utils.skip_init(nn.Linear, dim, classes)
+    bound = 1.0 / math.sqrt(dim)
+    key = np.random.SeedSequence([seed, index, dim, classes])
+    values = np.random.Generator(np.random.Philox(key)).uniform(-bound, bound, (classes, dim))
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(values))
+        head.bias.zero_()
+    return head

@@ -1,0 +1,10 @@
+"""What is a ticket? Mask, mother spec, the file format, the store. NumPy and safetensors only."""
+
+from ult_lightning.tickets._describe import describe
+from ult_lightning.tickets._file import FORMAT
+from ult_lightning.tickets._mask import Mask
+from ult_lightning.tickets._spec import InputSpec, MotherSpec, TicketError
+from ult_lightning.tickets._store import TicketStore
+from ult_lightning.tickets._ticket import Ticket
+
+__all__ = ["FORMAT", "InputSpec", "Mask", "MotherSpec", "Ticket", "TicketError", "TicketStore", "describe"]

@@ -1,0 +1,216 @@
+"""A ticket on one screen."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ult_lightning.tickets._spec import Json
+from ult_lightning.tickets._ticket import Ticket
+
+_WIDTH = 96  # columns of wrapped text
+_LABEL = 13  # columns of the labels before it
+_LONGEST_NAME = 40
+
+
+def describe(ticket: Ticket, path: str | os.PathLike[str] | None = None) -> str:
+    """What a person wants to know about a ticket: plain text, at most 96 columns wherever words allow.
+
+    `path`: the file it lies in, for its size and for commands that can be copied; else the size it would have.
+    """
+    size = Path(path).stat().st_size if path is not None else len(ticket.to_bytes())
+    name = os.fspath(path) if path is not None else "my.ticket"
+    blocks = [
+        [f"Ticket {ticket.id}", *_size_lines(ticket, size, name if path is not None else None)],
+        _mother_lines(ticket),
+        _origin_lines(ticket.provenance),
+        _parameter_lines(ticket),
+        _use_lines(ticket, name),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _size_lines(ticket: Ticket, size: int, name: str | None) -> Iterator[str]:
+    per_parameter = 8 * size / ticket.mask.total
+    kind = " with its weights embedded" if ticket.weights is not None else ""
+    if name is not None:
+        yield from _entry("File", name)
+    yield from _entry("Size", f"{human_size(size)}{kind}, {per_parameter:.2f} bits per maskable parameter")
+    kept, total = ticket.mask.kept, ticket.mask.total
+    yield from _entry("Density", f"{ticket.density:.4f}, {kept:,} of {total:,} maskable parameters kept")
+
+
+def _mother_lines(ticket: Ticket) -> list[str]:
+    spec = ticket.spec
+    options = f", {', '.join(_pairs(spec.options))}" if spec.options else ""
+    scale = f", scaled for density {spec.scale_fan:g}" if spec.scale_fan is not None else ""
+    image = f"{' x '.join(map(str, spec.input.shape))}, {spec.input.range}"
+    side = spec.input.adapter.removeprefix("pool")
+    adapter = "" if side == "none" else f", average-pooled to {side} x {side}"
+    stored = {"statistics": ticket.statistics, "constants": ticket.constants}
+    words = [
+        f"{len(a)} {kind} ({sum(x.size for x in a.values()):,} values)" for kind, a in stored.items() if a
+    ]
+    lines = [
+        ("Mother", f"{spec.net}{options}, seed {spec.seed}"),
+        ("Weights", f"{spec.init}{scale}; norm {spec.norm}, bias {spec.bias}"),
+        ("Input", f"{image}{adapter}"),
+        ("Stored too", ", ".join(words) if words else "nothing: this ticket is a seed and bits"),
+        ("Fingerprint", ticket.fingerprint),
+    ]
+    return [line for label, text in lines for line in _entry(label, text)]
+
+
+def _origin_lines(provenance: Mapping[str, Json]) -> list[str]:
+    """What provenance says, each key only where it is there and has the customary form."""
+    lines: list[tuple[str, str]] = []
+    makers = [provenance.get(key) for key in ("made_by", "method")]
+    if any(isinstance(maker, str) for maker in makers):
+        lines.append(("Made by", ", ".join(maker for maker in makers if isinstance(maker, str))))
+    lines.append(("Settings", ", ".join(_pairs(_mapping(provenance, "config", "search")))))
+    sources = provenance.get("sources")
+    if isinstance(sources, list):
+        lines += [("Sources" if i == 0 else "", _source(source)) for i, source in enumerate(sources)]
+    accuracies = _mapping(provenance, "validation").items()
+    lines.append(("Validation", ", ".join(f"{task} {_accuracy(value)}" for task, value in accuracies)))
+    spent = provenance.get("seconds")
+    if isinstance(spent, (int, float)):
+        machine = _mapping(provenance, "environment").get("device") or provenance.get("device")
+        lines.append(("Time", human_seconds(spent) + (f" on {machine}" if machine else "")))
+    code = _mapping(provenance, "environment").get("code_version")
+    versions = {"ult_lightning": code, **_mapping(provenance, "environment", "versions")}
+    lines.append(
+        ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version))
+    )
+    lines.append(("Created", str(provenance.get("created") or "")))
+    return [line for label, text in lines if text for line in _entry(label, text)]
+
+
+def _parameter_lines(ticket: Ticket) -> list[str]:
+    header = ("Parameter", "Shape", "Kept", "Of", "Density")
+    rows = [header]
+    for name in ticket.mask:
+        part = ticket.mask[name]
+        shape = " x ".join(map(str, part.shape)) or "scalar"
+        rows.append((_short(name), shape, f"{int(part.sum()):,}", f"{part.size:,}", f"{part.mean():.4f}"))
+    total = (
+        f"{len(ticket.mask)} in all",
+        "",
+        f"{ticket.mask.kept:,}",
+        f"{ticket.mask.total:,}",
+        f"{ticket.density:.4f}",
+    )
+    widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
+    rule = "-" * (sum(widths) + 8)
+    lines = [_aligned(row, widths) for row in rows]
+    return [lines[0], rule, *lines[1:], rule, _aligned(total, widths)]
+
+
+def _use_lines(ticket: Ticket, name: str) -> list[str]:
+    factory = "" if ticket.spec.net != "module" else ", module=your_factory"
+    channels, height, width = ticket.spec.input.shape
+    lines = [
+        "Use it in Python",
+        "    from ult_lightning import Ticket",
+        f"    network = Ticket.load({name!r}{factory}).network()",
+        f"    features = network(images)  # (b, {channels}, {height}, {width}) -> (b, d), frozen",
+    ]
+    if not factory:
+        argument = f"ticket={name}" if not set(name) & set(" '\"=,{}[]()$") else f"'ticket=\"{name}\"'"
+        lines += ["or on the command line", f"    ult transfer {argument} targets=[digits] head=ridge"]
+    return lines
+
+
+def human_size(size: int) -> str:
+    """Bytes for people.
+
+    >>> human_size(999), human_size(42_291), human_size(5_300_000)
+    ('999 bytes', '41.3 KiB', '5.1 MiB')
+    """
+    if size < 1024:
+        return f"{size} bytes"
+    value, units = size / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while value >= 1023.95 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.1f} {units[0]}"
+
+
+def human_seconds(seconds: float) -> str:
+    """A duration for people.
+
+    >>> human_seconds(7.25), human_seconds(187), human_seconds(7_500)
+    ('7.2 s', '3 min 7 s', '2 h 5 min')
+    """
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _entry(label: str, text: str) -> list[str]:
+    indent = " " * _LABEL
+    return textwrap.wrap(
+        text,
+        width=_WIDTH,
+        initial_indent=label.ljust(_LABEL),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [label]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        text.ljust(width) if i < 2 else text.rjust(width)
+        for i, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _mapping(source: Mapping[str, Json], *keys: str) -> Mapping[str, Json]:
+    """The mapping inside mappings that these keys lead to; empty where there is none."""
+    found: Json = source
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _pairs(mapping: Mapping[str, Json]) -> list[str]:
+    return [f"{key} {_value(value)}" for key, value in mapping.items() if value not in (None, {}, [], "")]
+
+
+def _value(value: Json) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return f"({', '.join(_pairs(value))})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return str(value)
+
+
+def _accuracy(value: Json) -> str:
+    return f"{100 * value:.2f} %" if isinstance(value, float) and 0 <= value <= 1 else _value(value)
+
+
+def _source(source: Json) -> str:
+    """One source task: its id and, where they are given, its split sizes."""
+    if not isinstance(source, Mapping):
+        return str(source)
+    name = str(source.get("id") or source.get("name") or "unnamed")
+    sizes = _mapping(source, "sizes")
+    ordered = {split: sizes[split] for split in ("train", "valid", "test") if split in sizes}
+    return f"{name}: {', '.join(_pairs(ordered))} images" if ordered else name
+
+
+def _short(name: str) -> str:
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = (_LONGEST_NAME - 3) // 2
+    return f"{name[:half]}...{name[-half:]}"
