@@ -4,10 +4,11 @@
 
 Conv4 (d = 2048), density 0.5; 10,000 training images (the 4,000 of mnist5k, and shifted copies of them), 400 for
 validation, 1,000 for the test; float32 and bfloat16. Medians of interleaved runs. The bare forward pass has its images
-as floats in memory already and takes the fastest of several batch sizes. The last line is one JSON object:
+as floats in memory already and takes the fastest of several batch sizes; the probe trains its default three learning rates on the same
+forward passes. A slow machine skips repetitions, and then the slower precision's probe. The last line is one JSON object:
 
     ratio_forward   seconds of `transfer` / seconds of the bare forward pass; the worse of the two precisions
-    speedup_sgd     seconds of the SGD probe's fit (10 epochs) / of the ridge fit; the worse of the two
+    speedup_sgd     seconds of the SGD probe's fit (10 epochs) / of the ridge fits around it; the worse of the two
     accuracy_delta  test accuracy of ridge minus that of the SGD probe, a fraction; the worse of the two
 """
 
@@ -42,7 +43,9 @@ from ult_lightning.tickets import Mask, MotherSpec, Ticket
 TRAIN = 10_000
 ROUNDS = 5
 SGD_ROUNDS = 2
-SECONDS = 420.0
+EPOCHS = 10
+SECONDS_OF_ROUNDS = 150.0
+SECONDS = 480.0
 PRECISIONS = ("32", "bf16")
 
 
@@ -95,50 +98,58 @@ def fastest_batch(network: FrozenNetwork, images: torch.Tensor, precision: str) 
 
 
 def measure(network: FrozenNetwork, task: Task) -> dict[str, dict[str, list[Any]]]:
-    """Interleaved runs, as many rounds as time allows and one at least: lists of seconds and results per precision."""
+    """Per precision: "forward" seconds, "ridge" (seconds, result), "sgd" (result, the ridge fits before and after)."""
+    began = time.perf_counter()
     images = torch.cat([x for part in ("train", "valid", "test") for x, _ in task.batches(part)])
     images = images.contiguous(memory_format=torch.channels_last)
     found: dict[str, dict[str, list[Any]]] = {p: {"forward": [], "ridge": [], "sgd": []} for p in PRECISIONS}
     batch = {p: fastest_batch(network, images, p) for p in PRECISIONS}
-    warm = replace(task, train=task.train.take(torch.arange(3000)))
-    transfer(network, warm)  # imports and first touches
-    began, longest = time.perf_counter(), 0.0
+    transfer(network, replace(task, train=task.train.take(torch.arange(3000))))  # imports and first touches
     for number in range(ROUNDS):
-        start = time.perf_counter()
-        if number and start - began + longest > SECONDS:
+        if number and time.perf_counter() - began > SECONDS_OF_ROUNDS:
             break
         for precision, lists in found.items():
             lists["forward"].append(timed(lambda p=precision: forward(network, images, p, batch[p]))[0])
             lists["ridge"].append(timed(lambda p=precision: transfer(network, task, precision=p)))
-            if number < SGD_ROUNDS:
-                lists["sgd"].append(transfer(network, task, head="sgd", precision=precision))
-        longest = (
-            max(longest, time.perf_counter() - start) if number < SGD_ROUNDS else time.perf_counter() - start
-        )
-        print(f"round {number + 1}: {time.perf_counter() - start:.0f} s", flush=True)
+        print(f"round {number + 1}: {time.perf_counter() - began:.0f} s", flush=True)
+    longest: dict[str, float] = {p: EPOCHS * 1.5 * min(lists["forward"]) for p, lists in found.items()}
+    for number in range(SGD_ROUNDS):
+        for precision in sorted(found, key=lambda p: longest[p]):
+            none_yet = not any(lists["sgd"] for lists in found.values())
+            if none_yet or time.perf_counter() - began + 1.2 * longest[precision] < SECONDS:
+                seconds, run = timed(lambda p=precision: against_sgd(network, task, p))
+                found[precision]["sgd"].append(run)
+                longest[precision] = seconds
+                print(f"probe {number + 1} in {precision}: {time.perf_counter() - began:.0f} s", flush=True)
     return found
 
 
+def against_sgd(network: FrozenNetwork, task: Task, precision: str) -> tuple[TransferResult, list[float]]:
+    """One run of the probe, and the seconds of a ridge fit before and of one after it."""
+    before = transfer(network, task, precision=precision).fit.seconds
+    probe = transfer(network, task, head="sgd", options={"epochs": EPOCHS}, precision=precision)
+    return probe, [before, transfer(network, task, precision=precision).fit.seconds]
+
+
 def summary(lists: dict[str, list[Any]]) -> dict[str, Any]:
-    """Medians for one precision."""
+    """Medians for one precision; what was not measured for want of time is None."""
     ridge: list[TransferResult] = [result for _, result in lists["ridge"]]
-    sgd: list[TransferResult] = lists["sgd"]
     ratios = [seconds / bare for (seconds, _), bare in zip(lists["ridge"], lists["forward"], strict=True)]
-    fit, probe = (statistics.median(r.fit.seconds for r in results) for results in (ridge, sgd))
+    speedups = [probe.fit.seconds / statistics.median(fits) for probe, fits in lists["sgd"]]
+    probes: list[TransferResult] = [probe for probe, _ in lists["sgd"]]
     return {
         "ratio_forward": statistics.median(ratios),
         "ratios": [round(ratio, 3) for ratio in ratios],
         "seconds_forward": statistics.median(lists["forward"]),
         "seconds_ridge": statistics.median(seconds for seconds, _ in lists["ridge"]),
         "seconds_ridge_parts": {k: statistics.median(r.seconds[k] for r in ridge) for k in ridge[0].seconds},
-        "seconds_ridge_fit": fit,
-        "seconds_sgd_fit": probe,
-        "speedup_sgd": probe / fit,
+        "speedup_sgd": statistics.median(speedups) if speedups else None,
+        "seconds_sgd_fit": statistics.median(p.fit.seconds for p in probes) if probes else None,
         "accuracy_ridge": ridge[0].accuracy,
-        "accuracy_sgd": sgd[0].accuracy,
-        "accuracy_delta": ridge[0].accuracy - sgd[0].accuracy,
+        "accuracy_sgd": probes[0].accuracy if probes else None,
+        "accuracy_delta": ridge[0].accuracy - probes[0].accuracy if probes else None,
         "lambda": ridge[0].fit.hyper["lambda"],
-        "lr": sgd[0].fit.hyper["lr"],
+        "lr": probes[0].fit.hyper["lr"] if probes else None,
     }
 
 
@@ -150,10 +161,12 @@ def main() -> None:
     details = {precision: summary(lists) for precision, lists in found.items()}
     line = {
         "ratio_forward": max(d["ratio_forward"] for d in details.values()),
-        "speedup_sgd": min(d["speedup_sgd"] for d in details.values()),
-        "accuracy_delta": min(d["accuracy_delta"] for d in details.values()),
+        "speedup_sgd": min(d["speedup_sgd"] for d in details.values() if d["speedup_sgd"] is not None),
+        "accuracy_delta": min(
+            d["accuracy_delta"] for d in details.values() if d["accuracy_delta"] is not None
+        ),
         "rounds": len(found["32"]["ridge"]),
-        "rounds_sgd": len(found["32"]["sgd"]),
+        "rounds_sgd": {precision: len(lists["sgd"]) for precision, lists in found.items()},
         "n": {"train": len(task.train), "valid": len(task.valid), "test": len(task.test)},
         "dim": network.dim,
         "threads": torch.get_num_threads(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException
@@ -43,22 +42,23 @@ def verbs_of_experiment(path: Path) -> list[str]:
 
 
 def test_every_yaml_composes() -> None:
-    tried = {path: 0 for path in CONF.rglob("*.yaml")}
+    tried = dict.fromkeys(CONF.rglob("*.yaml"), 0)
     for verb in VERBS:
         assert composed(verb)
         tried[CONF / f"{verb}.yaml"] += 1
     for path in group_files():
         group = path.relative_to(CONF).parent.as_posix()
-        if group in ("common", "hydra"):  # no choice: in every verb
+        if path.relative_to(CONF).parts[0] in ("common", "hydra"):  # no choice of the user's: in every verb
             tried[path] += 1
             continue
-        for verb in verbs_of_experiment(path) if group == "experiment" else VERBS:
+        experiment_verbs = verbs_of_experiment(path) if group == "experiment" else []
+        for verb in experiment_verbs or VERBS:
             more = ["net.name=mobilenet_v2"] if path.stem == "torchvision" else []
-            try:
-                assert composed(verb, f"{group}={path.stem}", *more)
-            except ConfigCompositionException as error:
-                assert "No match in the defaults list" in str(error) or "Could not override" in str(error)
+            if verb not in experiment_verbs and group not in composed(verb):
+                with pytest.raises(ConfigCompositionException, match="Could not override"):
+                    composed(verb, f"{group}={path.stem}", *more)
                 continue
+            assert composed(verb, f"{group}={path.stem}", *more)
             tried[path] += 1
     assert len(tried) > 30
     assert [path for path, count in tried.items() if count == 0] == []
@@ -124,7 +124,11 @@ def test_net_options_are_accepted_by_the_nets() -> None:
 
     for name in _conf.options_of("net"):
         more = ["net.name=mobilenet_v2"] if name == "torchvision" else []
-        small = ["net.options.width=0.125"] if "width" in composed("search", f"net={name}", *more).net.options else []
+        small = (
+            ["net.options.width=0.125"]
+            if "width" in composed("search", f"net={name}", *more).net.options
+            else []
+        )
         told = search_verb.read(composed("search", f"net={name}", *more, *small))
         assert build_mother(told.spec).dim() > 0
 
@@ -163,7 +167,10 @@ def test_cfg_job_prints_what_runs(say: Say, verb: str) -> None:
 
 def test_flags_may_stand_anywhere(say: Say) -> None:
     first = say("search", "--cfg", "job", "sources=[digits]", "seed=4")
-    for words in (("sources=[digits]", "--cfg", "job", "seed=4"), ("sources=[digits]", "seed=4", "--cfg=job")):
+    for words in (
+        ("sources=[digits]", "--cfg", "job", "seed=4"),
+        ("sources=[digits]", "seed=4", "--cfg=job"),
+    ):
         assert say("search", *words).out == first.out
 
 
@@ -180,7 +187,7 @@ def test_every_key_is_documented_in_its_yaml() -> None:
 
 def test_known_keys_of_a_verb() -> None:
     keys = _messages.known_keys("transfer", ["head=sgd"])
-    assert {"head.options.epochs", "targets", "logger.tags"} <= set(keys)
+    assert {"head.options.epochs", "targets", "logger.kind"} <= set(keys)
 
 
 def test_conf_is_found_in_the_package_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,5 +202,3 @@ def test_conf_is_found_in_the_package_first(tmp_path: Path, monkeypatch: pytest.
     (package.parent / "conf" / "search.yaml").unlink()
     with pytest.raises(Exception, match="conf: no folder"):
         _conf.conf_folder()
-
-

@@ -52,7 +52,9 @@ def test_unknown_command_offers_the_nearest(say: Say) -> None:
     assert "did you mean search" in answer.sentence
 
 
-def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(cfg: Any, place: Any) -> None:
         raise ZeroDivisionError("seven")
 
@@ -68,7 +70,9 @@ def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(say: Say, monkey
     assert "ZeroDivisionError: seven" in text
 
 
-def test_a_bug_outside_of_a_run_has_its_traceback_in_a_file_too(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_outside_of_a_run_has_its_traceback_in_a_file_too(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ult_lightning.cli.rows.split_arguments", lambda *_: 1 / 0)
     answer = say("rows")
     assert answer.code == 1

@@ -106,7 +106,9 @@ def case_id(value: list[str] | str) -> str:
 
 def left_behind(folder: Path) -> list[str]:
     """Files that a refused command left, beside Hydra's record of the run and (empty) lock files."""
-    files = [path for path in folder.rglob("*") if path.is_file() and "runs" not in path.relative_to(folder).parts]
+    files = [
+        path for path in folder.rglob("*") if path.is_file() and "runs" not in path.relative_to(folder).parts
+    ]
     return [path.name for path in files if path.name != "store.json" and path.suffix != ".lock"]
 
 
@@ -135,7 +137,11 @@ def test_nothing_is_written_before_the_config_composes(say: Say, tmp_path: Path,
 @pytest.mark.parametrize("verb", ["transfer", "ticket"])
 def test_a_file_that_is_no_ticket(say: Say, tmp_path: Path, verb: str, content: bytes, said: str) -> None:
     (tmp_path / "odd.ticket").write_bytes(content)
-    words = ["ticket=odd.ticket", "targets=[digits]", "logger=none"] if verb == "transfer" else ["show", "odd.ticket"]
+    words = (
+        ["ticket=odd.ticket", "targets=[digits]", "logger=none"]
+        if verb == "transfer"
+        else ["show", "odd.ticket"]
+    )
     answer = say(verb, *words)
     assert answer.code == 2
     assert "odd.ticket" in answer.sentence

@@ -103,6 +103,12 @@ def test_keys_that_nobody_read_are_refused() -> None:
     known.refuse_unread("search")
 
 
+def test_keys_that_values_refer_to_are_used() -> None:
+    known = reader(colour="cifar10", sources=["mnist", "${colour}"])
+    assert known.words("sources") == ("mnist", "cifar10")
+    known.refuse_unread("search")
+
+
 def test_columns() -> None:
     assert aligned([["task", "n"], ["digits", "360"]]) == ["  task      n", "  digits  360"]
 

@@ -51,8 +51,12 @@ def test_all_is_well(say: Say, ran: list[int]) -> None:
     assert (sweep_folder() / "1" / ".hydra" / "overrides.yaml").is_file()
 
 
-@pytest.mark.parametrize("batches", [[], ["hydra.sweeper.max_batch_size=1"]], ids=["one batch", "batches of one"])
-def test_a_failing_job_stops_no_other_and_can_be_run_again(say: Say, ran: list[int], batches: list[str]) -> None:
+@pytest.mark.parametrize(
+    "batches", [[], ["hydra.sweeper.max_batch_size=1"]], ids=["one batch", "batches of one"]
+)
+def test_a_failing_job_stops_no_other_and_can_be_run_again(
+    say: Say, ran: list[int], batches: list[str]
+) -> None:
     answer = say("search", *TINY, "-m", "seed=0,1,2,5", "out='o ${seed}.ticket'", *batches)
     assert answer.code == 1
     assert ran == [0, 2]
@@ -144,8 +148,8 @@ def test_out_with_what_does_not_differ_is_refused_in_the_second_job(say: Say, ra
 def test_the_same_sweep_again_in_the_same_folder(say: Say, ran: list[int]) -> None:
     words = ["search", "-m", *TINY, "seed=0,2", "out=my-${seed}.ticket", "hydra.sweep.dir=fixed"]
     assert say(*words).code == 0
-    assert say(*words).code == 0
-    assert ran == [0, 2, 0, 2]
+    assert say(*words[:-3], "seed=2,0", *words[-2:]).code == 0  # what job 0 claimed is job 1's now
+    assert ran == [0, 2, 2, 0]
 
 
 def test_claims(tmp_path: Path) -> None:
@@ -162,3 +166,17 @@ def test_reports_of_a_sweep_need_their_own_folders(say: Say, monkeypatch: pytest
     answer = say("report", "-m", "baseline=dense,universal", "out=same")
     assert answer.code == 2
     assert "wanted another path for each job" in answer.sentence
+
+
+@pytest.mark.slow
+def test_other_launchers_know_claims_and_failures_too(ult: Any, tmp_path: Path) -> None:
+    """Each job is a process of its own, started by another Hydra launcher."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    words = ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5", *TINY, "out=${net.name}.ticket"]
+    done = ult("search", "-m", *words, "seed=0,1,-1")
+    assert done.returncode == 1
+    assert "ult: 2 of 3 jobs failed" in done.stderr
+    assert "wanted another path for each job of a sweep" in done.stderr
+    assert "seed: got -1, wanted a whole number" in done.stderr
+    assert done.stderr.count("\n     ult search ") == 2
+    assert (tmp_path / "conv2.ticket").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import TINY, Say
-from ult_lightning.base import UltError
+from ult_lightning.base import _files
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,7 +39,9 @@ def test_from_search_to_report(say: Say) -> None:
                  "ult transfer ticket=my.ticket 'targets=[digits]'"):  # fmt: skip
         assert text in out
 
-    answer = say("transfer", "ticket=my.ticket", "targets=[mnist5k:5-9,mnist5k:parity]", "logger=none", "save=models")
+    answer = say(
+        "transfer", "ticket=my.ticket", "targets=[mnist5k:5-9,mnist5k:parity]", "logger=none", "save=models"
+    )
     assert answer.code == 0, answer.err
     found = {row["task"]: row for row in rows(say)}
     assert set(found) == {"mnist5k:5-9", "mnist5k:parity"}
@@ -65,7 +68,12 @@ def test_from_search_to_report(say: Say) -> None:
     assert report.code == 0, report.err
     assert "mnist5k:5-9" in report.out
     assert "mnist5k:parity" not in report.out
-    assert {path.name for path in Path("here").iterdir()} == {"table.csv", "table.md", "figure.png", "report.html"}
+    assert {path.name for path in Path("here").iterdir()} == {
+        "table.csv",
+        "table.md",
+        "figure.png",
+        "report.html",
+    }
     assert "did you mean mnist5k:5-9" in say("report", "tasks=[mnist5k:5-8]").sentence
 
 
@@ -87,7 +95,12 @@ def test_shots_draws_and_rows_from_the_store(say: Say) -> None:
     words = ["transfer", "ticket=my.ticket", "targets=[digits]", "shots=[1,3]", "draws=2", "logger=none"]
     assert "(stored)" not in say(*words).out
     found = rows(say)
-    assert sorted((r["extra"]["shots"], r["extra"]["draw"]) for r in found) == [(1, 0), (1, 1), (3, 0), (3, 1)]  # type: ignore[index]
+    assert sorted((r["extra"]["shots"], r["extra"]["draw"]) for r in found) == [
+        (1, 0),
+        (1, 1),
+        (3, 0),
+        (3, 1),
+    ]  # type: ignore[index]
     assert {r["n_train"] for r in found} == {10, 30}
     again = say(*words)
     assert again.out.count("(stored)") == 4
@@ -110,6 +123,13 @@ def test_what_changes_a_row_is_in_its_id(say: Say) -> None:
     assert len(ids) == len(set(ids)) == len(variants)
     assert say(*base, "threads=1", "device=cpu", "head.options.lambdas=null").code == 0
     assert len(rows(say)) == len(variants)
+    for more in (
+        [],
+        ["head.options.max_iter=null"],
+        ["head.options.max_iter=3"],
+    ):  # null: the same as its default
+        assert say(*base, "shots=[1]", "head=logistic", *more).code == 0
+    assert len(rows(say)) == len(variants) + 2
 
 
 def test_a_head_is_saved_though_its_row_is_there(say: Say) -> None:
@@ -159,15 +179,20 @@ def test_a_network_that_changes_gives_no_row(say: Say, monkeypatch: pytest.Monke
     assert rows(say) == []
 
 
-def test_out_of_a_search_whose_last_write_fails(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(path: Path, data: bytes) -> None:
-        raise UltError(f"path: got {str(path)!r}, wanted a place that can be written; the disk is full.")
+def test_a_disk_that_fills_up_while_out_is_written(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = _files._flush
 
-    monkeypatch.setattr("ult_lightning.cli.search.write_bytes", refused)
-    answer = say("search", *TINY, "out=my.ticket")
+    def full(draft: Path) -> None:
+        if draft.name.endswith("my.ticket"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(draft))
+        flush(draft)
+
+    monkeypatch.setattr(_files, "_flush", full)
+    answer = say("search", *TINY, "out=here/my.ticket")
     assert answer.code == 2
+    assert "here/my.ticket" in answer.err
     assert "the disk is full" in answer.err
-    assert not Path("my.ticket").exists()
+    assert list(Path("here").iterdir()) == []
     assert len(list(Path("store/tickets").glob("*.ticket"))) == 1  # the hours are not lost
 
 

@@ -12,6 +12,7 @@ from ult_lightning.data._task import statistics
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("augment", [False, True])
 def test_batches_do_not_depend_on_the_device(

@@ -109,6 +109,16 @@ def test_resuming_from_an_epoch_is_continuing(made_task: Make, mixing: Any, augm
     assert not _same(whole[:10], whole[10:])
 
 
+def test_augmentation_differs_by_seed_task_and_step(made_task: Make) -> None:
+    task = made_task(20)
+    task.train.images[:] = task.train.images[0]  # all alike: what differs is the augmentation
+    streams = [TaskStream([task, task], batch_size=20, seed=seed, augment=True) for seed in (0, 1)]
+    places = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]
+    batches = [streams[which].task_batch(position, step).x for which, position, step in places]
+    assert not any(torch.equal(batches[i], batches[j]) for i in range(4) for j in range(i))
+    assert torch.equal(batches[1], streams[0].task_batch(0, 1).x)
+
+
 def test_batches_are_the_tasks_images_with_their_labels(made_task: Make) -> None:
     task = made_task(30, classes=3)
     stream = TaskStream([task], batch_size=10, seed=0)

@@ -50,7 +50,8 @@ def test_only_scores_have_gradients():
     body(torch.randn(5, 12)).sum().backward()
     assert all(s.grad is not None and bool(s.grad.abs().sum() > 0) for s in masked.scores())
     trainable = [n for n, p in body.named_parameters() if p.requires_grad]
-    assert trainable and all(n.endswith("scores") for n in trainable)
+    assert trainable
+    assert all(n.endswith("scores") for n in trainable)
 
 
 def test_bias_scores_start_away_from_zero_and_at_the_scale_of_their_layer():
@@ -81,7 +82,9 @@ def test_pooled_ranks_weights_and_biases_apart_and_keeps_the_totals():
     for leaf in ("weight", "bias"):
         names = [n for n in mask.names if n.endswith(leaf)]
         assert sum(int(mask[n].sum()) for n in names) == sum(kept[n] for n in names)
-    assert mask.densities["1.weight"] == pytest.approx(0.01, abs=0.003)  # untrained scores rank alike in all layers
+    assert mask.densities["1.weight"] == pytest.approx(
+        0.01, abs=0.003
+    )  # untrained scores rank alike in all layers
     assert mask.densities["4.weight"] == pytest.approx(0.01, abs=0.003)
 
 

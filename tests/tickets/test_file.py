@@ -224,13 +224,15 @@ def test_an_appended_byte_is_damage() -> None:
 # Truncation
 
 
-@pytest.mark.parametrize("size", range(1, len(CONTENT)))
-def test_every_truncation_says_so(size: int) -> None:
-    said = refusal(CONTENT[:size])
-    if size < 9:
-        assert said.startswith(f"my.ticket holds {size} bytes only: a truncated ticket, or none at all;")
-    elif size >= 8 + len('{"__metadata__"'):
-        assert said.startswith(f"my.ticket is truncated: it ends after {size:,} bytes, its header announces ")
+def test_every_truncation_says_so() -> None:
+    for size in range(1, len(CONTENT)):
+        said = refusal(CONTENT[:size])
+        if size < 9:
+            assert said.startswith(f"my.ticket holds {size} bytes only: a truncated ticket, or none at all;")
+        elif size >= 8 + len('{"__metadata__"'):
+            assert said.startswith(
+                f"my.ticket is truncated: it ends after {size:,} bytes, its header announces "
+            )
 
 
 def test_an_empty_file() -> None:

@@ -34,7 +34,7 @@ ult search: find one mask over a random, frozen network that serves all source t
   trainer.max_epochs=6     and max_steps, batch_size, precision=32|bf16|auto
   seed=0  train_limit=N    the mother, the splits and the order of the batches; images per task
   out=FILE                 a copy of the ticket for you;  store=store  data_dir=data  download=true  force=true
-  device=auto  logger=wandb|csv|none  logger.name=...  experiment=NAME  traceback=true
+  device=auto  logger=wandb|csv|none  name=... group=... tags=[...]  experiment=NAME  traceback=true
 
 Examples:
   ult search 'sources=[mnist5k]' net=conv2 density=0.5 seed=0 trainer.max_epochs=4 out=my.ticket

@@ -128,9 +128,12 @@ class Reader:
         return isinstance(node, DictConfig) and last in node
 
     def refuse_unread(self, verb: str) -> None:
-        """Raise UltError for the first key that nobody read: it would change nothing."""
+        """Raise UltError for the first key that nobody read and no value refers to: it would change nothing."""
         known = list(self._read)
+        text = OmegaConf.to_yaml(self._cfg, resolve=False)
         for key in _leaves(self._cfg):
+            if f"${{{key}}}" in text:
+                continue
             if not any(key == read or key.startswith(f"{read}.") for read in self._read):
                 raise unknown("key", key, known) if len(known) < 2 else _unread(key, known, verb)
 

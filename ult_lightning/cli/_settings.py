@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ult_lightning.base import UltError, fault
 from ult_lightning.cli._reader import Reader
@@ -117,7 +117,7 @@ def mother_spec(reader: Reader, *, seed: int, density: float) -> MotherSpec:
         scale_fan=density if reader.flag("scale_fan") else None,
         bias=reader.word("bias"),
         seed=seed,
-        input=InputSpec(range=reader.word("input.range"), adapter=reader.word("input.adapter")),
+        input=InputSpec(range=cast(Any, reader.word("input.range")), adapter=reader.word("input.adapter")),
     )
 
 
@@ -223,14 +223,14 @@ class Mirror:
 
 
 def logging(reader: Reader) -> Logging:
-    """The keys of the group logger."""
+    """The keys of the group logger, and name, group and tags of the run."""
     return Logging(
         kind=reader.word("logger.kind"),
         project=reader.word("logger.project"),
         offline=reader.optional_flag("logger.offline"),
-        name=reader.optional_word("logger.name"),
-        group=reader.optional_word("logger.group"),
-        tags=reader.words("logger.tags"),
+        name=reader.optional_word("name"),
+        group=reader.optional_word("group"),
+        tags=reader.words("tags"),
     )
 
 

@@ -139,19 +139,34 @@ def _with_ticket(cell: Cell, ticket: Ticket, *, seen: bool, own: bool = False) -
     outcome = _with_head(cell, network, "mask + head" if seen else "head", storage)
     seconds = {"search": float(ticket.provenance["seconds"]), **outcome.seconds}
     extra = {**outcome.extra, "mask_bits": ticket.mask.total, "density": ticket.density}
-    return Outcome(outcome.accuracy, outcome.trained, outcome.parameters_trained, seconds, storage, ticket.id, seen, extra)
+    return Outcome(
+        outcome.accuracy,
+        outcome.trained,
+        outcome.parameters_trained,
+        seconds,
+        storage,
+        ticket.id,
+        seen,
+        extra,
+    )
 
 
 def _with_head(cell: Cell, network: FrozenNetwork, trained: str, storage: Storage) -> Outcome:
     settings = cell.settings
     result = transfer(network, cell.task, head=settings.head, options=settings.head_options, seed=cell.seed,
                       precision=cell.search.precision, device=cell.machine.device)  # fmt: skip
-    extra = {**result.fit.hyper, "valid_accuracy": result.fit.valid_accuracy, "fingerprint": result.fingerprint_after}
+    extra = {
+        **result.fit.hyper,
+        "valid_accuracy": result.fit.valid_accuracy,
+        "fingerprint": result.fingerprint_after,
+    }
     parameters = (network.dim + 1) * cell.task.classes
     return Outcome(result.accuracy, trained, parameters, dict(result.seconds), storage, extra=extra)
 
 
-def _trained(cell: Cell, arm: str, trained: str, *, ticket: Ticket | None = None, long: bool = False) -> Outcome:
+def _trained(
+    cell: Cell, arm: str, trained: str, *, ticket: Ticket | None = None, long: bool = False
+) -> Outcome:
     """Trains the mother's weights (the kept ones of a ticket) and a linear head with the validated learning rate."""
     rate, path, pilot = validated_rate(cell, ticket)
     factor = cell.settings.dense.long_factor if long else 1
@@ -169,4 +184,3 @@ def _trained(cell: Cell, arm: str, trained: str, *, ticket: Ticket | None = None
     seconds = {"pilot": pilot, "train": result.seconds, "test": result.test_seconds}
     return Outcome(result.accuracy, trained, parameters, {**seconds, "total": sum(seconds.values())}, storage,
                    None if ticket is None else ticket.id, None if ticket is None else False, extra)  # fmt: skip
-

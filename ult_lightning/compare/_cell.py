@@ -99,7 +99,9 @@ class Cell:
         if search.max_steps is not None:
             return search.max_steps
         sources = self.unseen_sources
-        stream = sources[0].stream(sources, batch_size=search.batch_size, mixing=search.mixing, seed=self.seed)
+        stream = sources[0].stream(
+            sources, batch_size=search.batch_size, mixing=search.mixing, seed=self.seed
+        )
         return search.max_epochs * len(stream)
 
     def training_config(self) -> dict[str, Any]:

@@ -36,7 +36,9 @@ def run_grid(settings: CompareSettings, *, store: str | Path, data_dir: str | Pa
         row, reused = run_cell(cell, arm, rows)
         found.append(row)
         note = "from the store" if reused else f"{row.seconds['total']:.0f} s"
-        notice(f"[{number}/{len(cells)}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})")
+        notice(
+            f"[{number}/{len(cells)}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})"
+        )
     return found
 
 

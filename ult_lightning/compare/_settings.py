@@ -34,11 +34,17 @@ class DenseSettings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "lrs", tuple(self.lrs))
         if not self.lrs:
-            raise fault("dense.lrs", "[]", "at least one learning rate", "for example dense.lrs=[0.03,0.1,0.3]")
+            raise fault(
+                "dense.lrs", "[]", "at least one learning rate", "for example dense.lrs=[0.03,0.1,0.3]"
+            )
         for name, value in (*(("dense.lrs", lr) for lr in self.lrs), ("dense.pilot_share", self.pilot_share)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise fault(name, value, "a number above 0")
-        if isinstance(self.long_factor, bool) or not isinstance(self.long_factor, int) or self.long_factor < 1:
+        if (
+            isinstance(self.long_factor, bool)
+            or not isinstance(self.long_factor, int)
+            or self.long_factor < 1
+        ):
             raise fault("dense.long_factor", self.long_factor, "a whole number, at least 1")
 
     def science(self) -> dict[str, Any]:

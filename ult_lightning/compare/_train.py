@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from lightning import LightningModule
-from torch import Tensor
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ult_lightning.base import UltError, digest, once, write_text
-from ult_lightning.nets import build_mother, maskable, statistics
-from ult_lightning.search import make_trainer, optimizer_and_schedule, seeded_head
+from ult_lightning.nets import FrozenNetwork, Mother, build_mother, maskable, statistics
+from ult_lightning.search import fit_quietly, make_trainer, optimizer_and_schedule, seeded_head
 from ult_lightning.tickets import Ticket
 
 if TYPE_CHECKING:
@@ -33,29 +34,39 @@ class EndToEnd(LightningModule):
     def __init__(self, cell: Cell, ticket: Ticket | None = None) -> None:
         super().__init__()
         self.cell = cell
-        self.mother = build_mother(cell.mother) if ticket is None else ticket.network().mother
+        self.mother: Mother = build_mother(cell.mother) if ticket is None else _network(ticket).mother
         self.mother.train().requires_grad_(True)
         self.dim = self.mother.dim()
-        self.head = seeded_head(self.dim, cell.task.classes, cell.seed, 0)
+        self.head: nn.Linear = seeded_head(self.dim, cell.task.classes, cell.seed, 0)
         self.rate, self.steps = 0.0, 1
         if ticket is not None:
             for name, parameter in maskable(self.mother.body).items():
-                keep = torch.from_numpy(np.array(ticket.mask[name])).to(parameter.dtype).to(cell.machine.device)
-                parameter.register_hook(lambda g, keep=keep: g * keep)  # type: ignore[no-untyped-call]
+                keep = (
+                    torch.from_numpy(np.array(ticket.mask[name])).to(parameter.dtype).to(cell.machine.device)
+                )
+                parameter.register_hook(partial(torch.mul, keep))  # type: ignore[no-untyped-call]
 
     def training_step(self, batch: list[TaskBatch], batch_idx: int) -> Tensor:
         """Cross-entropy on one batch; raises ``UltError`` when it is no finite number."""
         loss = F.cross_entropy(self.head(self.mother(batch[0].x)), batch[0].y)
         if not torch.isfinite(loss):
-            raise NotFinite(f"The loss of dense training is {float(loss)} at lr {self.rate:g}; give smaller dense.lrs.")
+            raise NotFinite(
+                f"The loss of dense training is {float(loss.detach())} at lr {self.rate:g}; give smaller dense.lrs."
+            )
         return loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """SGD with momentum over all that trains."""
         dense = self.cell.settings.dense
         trainable = [p for p in self.parameters() if p.requires_grad]
         groups = [{"params": trainable, "lr": self.rate, "weight_decay": dense.weight_decay}]
         return optimizer_and_schedule(groups, "sgd", dense.momentum, dense.schedule, self.steps)
+
+
+def _network(ticket: Ticket) -> FrozenNetwork:
+    network = ticket.network()
+    assert isinstance(network, FrozenNetwork)
+    return network
 
 
 class NotFinite(UltError):
@@ -74,7 +85,9 @@ class Trained:
     statistics_bytes: int
 
 
-def train_end_to_end(cell: Cell, model: EndToEnd, rate: float, steps: int, *, augment: bool, test: bool) -> Trained:
+def train_end_to_end(
+    cell: Cell, model: EndToEnd, rate: float, steps: int, *, augment: bool, test: bool
+) -> Trained:
     """Trains ``model`` on the cell's target for ``steps`` steps and measures it; the test split only with ``test``."""
     search, device = cell.search, cell.machine.device
     model.rate, model.steps = rate, steps
@@ -83,11 +96,7 @@ def train_end_to_end(cell: Cell, model: EndToEnd, rate: float, steps: int, *, au
     trainer = make_trainer(search, device=device, logger=None, run_dir=None, progress=False,
                            epochs=math.ceil(steps / len(stream)), steps=steps)  # fmt: skip
     started = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(model, stream)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    fit_quietly(trainer, model, stream)
     trained = time.perf_counter()
     valid = _accuracy(model, "valid")
     accuracy = _accuracy(model, "test") if test else math.nan
@@ -98,7 +107,9 @@ def train_end_to_end(cell: Cell, model: EndToEnd, rate: float, steps: int, *, au
 def _accuracy(model: EndToEnd, part: Any) -> float:
     cell = model.cell
     model.eval().to(cell.machine.device)
-    cast = torch.autocast(cell.machine.device.partition(":")[0], torch.bfloat16, enabled=cell.search.precision == "bf16")
+    cast = torch.autocast(
+        cell.machine.device.partition(":")[0], torch.bfloat16, enabled=cell.search.precision == "bf16"
+    )
     right = total = 0
     batches: Iterable[tuple[Tensor, Tensor]] = cell.task.batches(part, range=cell.mother.input.range)
     with torch.inference_mode(), cast:
@@ -120,7 +131,11 @@ def validated_rate(cell: Cell, ticket: Ticket | None) -> tuple[float, dict[str, 
     if len(cell.settings.dense.lrs) == 1:
         return cell.settings.dense.lrs[0], {}, 0.0
     steps = max(1, round(cell.settings.dense.pilot_share * cell.steps))
-    config = {"pilot": cell.training_config(), "ticket": None if ticket is None else ticket.id, "steps": steps}
+    config = {
+        "pilot": cell.training_config(),
+        "ticket": None if ticket is None else ticket.id,
+        "steps": steps,
+    }
     name = digest(config)[:16]
     path = cell.machine.tickets.root / "pilots" / f"{name}.json"
 
@@ -136,14 +151,18 @@ def validated_rate(cell: Cell, ticket: Ticket | None) -> tuple[float, dict[str, 
     result = once(path, make, _load_pilot, force=cell.machine.forced(name), notice=cell.machine.notice)
     best = max(result["path"], key=lambda r: result["path"][r])
     if result["path"][best] == 0.0:
-        raise NotFinite(f"dense.lrs: got {list(cell.settings.dense.lrs)}, none of which trains; give smaller ones.")
+        raise NotFinite(
+            f"dense.lrs: got {list(cell.settings.dense.lrs)}, none of which trains; give smaller ones."
+        )
     return float(best), result["path"], float(result["seconds"])
 
 
 def _pilot(cell: Cell, ticket: Ticket | None, rate: float, steps: int) -> float:
     try:
         model = EndToEnd(cell, ticket)
-        return train_end_to_end(cell, model, rate, steps, augment=cell.search.augment, test=False).valid_accuracy
+        return train_end_to_end(
+            cell, model, rate, steps, augment=cell.search.augment, test=False
+        ).valid_accuracy
     except NotFinite:
         return 0.0
 

@@ -181,8 +181,8 @@ class Task:
         }
 
     def science(self) -> dict[str, Any]:
-        """The part of `describe` that decides numbers: not what it is called, nor what follows from the rest."""
-        derived = ("id", "mean", "std")
+        """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows."""
+        derived = ("id", "origin", "mean", "std")
         return {key: value for key, value in self.describe().items() if key not in derived}
 
     def _floats(self, images: Tensor, range: Range) -> Tensor:

@@ -45,7 +45,11 @@ def norm_layer(norm: str, channels: int, *, spatial: bool = True) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels, affine=False) if spatial else nn.BatchNorm1d(channels, affine=False)
     if norm == "layer":
-        return nn.GroupNorm(1, channels, affine=False) if spatial else nn.LayerNorm(channels, elementwise_affine=False)
+        return (
+            nn.GroupNorm(1, channels, affine=False)
+            if spatial
+            else nn.LayerNorm(channels, elementwise_affine=False)
+        )
     return nn.Identity()
 
 
@@ -53,7 +57,12 @@ def take_options(net: str, options: Mapping[str, Any], **defaults: Any) -> list[
     """The values of ``options`` in the order of ``defaults``; an option that the net does not have is a fault."""
     for key in options:
         if key not in defaults:
-            raise fault(f"net.options.{key}", options[key], f"an option of {net}", f"{net} takes {', '.join(defaults)}")
+            raise fault(
+                f"net.options.{key}",
+                options[key],
+                f"an option of {net}",
+                f"{net} takes {', '.join(defaults)}",
+            )
     return [options.get(key, value) for key, value in defaults.items()]
 
 
@@ -65,24 +74,37 @@ def _width(net: str, width: Any) -> float:
 
 def _trunk(trunk: Any) -> str:
     if trunk not in ("pool", "fc"):
-        raise fault("net.options.trunk", trunk, "pool or fc", "pool gives 4x4 maps, fc two more linear layers")
+        raise fault(
+            "net.options.trunk", trunk, "pool or fc", "pool gives 4x4 maps, fc two more linear layers"
+        )
     return str(trunk)
 
 
 class ConvNet(nn.Sequential):
     """3x3 convolutions with ReLU, "M" for a 2x2 max-pool, then 4x4 maps (``pool``) or two linear layers (``fc``)."""
 
-    def __init__(self, channels: Channels, *, norm: str, bias: bool, trunk: str, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, channels: Channels, *, norm: str, bias: bool, trunk: str, shape: tuple[int, int, int]
+    ) -> None:
         layers: list[nn.Module] = []
         fan, height, wide = shape
         for item in channels:
             if item == "M":
                 if min(height, wide) < 2:
-                    raise fault("net.options.channels", channels, f"max-pools that fit an input of {shape}", "drop an M")
+                    raise fault(
+                        "net.options.channels",
+                        channels,
+                        f"max-pools that fit an input of {shape}",
+                        "drop an M",
+                    )
                 layers.append(nn.MaxPool2d(2))
                 height, wide = height // 2, wide // 2
                 continue
-            layers += [nn.Conv2d(fan, item, 3, padding=1, bias=bias), norm_layer(norm, item), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(fan, item, 3, padding=1, bias=bias),
+                norm_layer(norm, item),
+                nn.ReLU(inplace=True),
+            ]
             fan = item
         if trunk == "pool":
             layers.append(ToMap())
@@ -90,16 +112,17 @@ class ConvNet(nn.Sequential):
             layers.append(nn.Flatten())
             fan *= height * wide
             for _ in range(2):
-                layers += [nn.Linear(fan, _TRUNK_WIDTH, bias=bias), norm_layer(norm, _TRUNK_WIDTH, spatial=False)]
+                layers += [
+                    nn.Linear(fan, _TRUNK_WIDTH, bias=bias),
+                    norm_layer(norm, _TRUNK_WIDTH, spatial=False),
+                ]
                 layers.append(nn.ReLU(inplace=True))
                 fan = _TRUNK_WIDTH
         super().__init__(*layers)
 
 
 def _preset(name: str) -> Body:
-    def build(
-        options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]
-    ) -> nn.Module:
+    def build(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]) -> nn.Module:
         width, trunk = take_options(name, options, width=1.0, trunk="pool")
         factor = _width(name, width)
         channels = [c if c == "M" else max(1, round(c * factor)) for c in _PRESETS[name]]
@@ -117,13 +140,19 @@ def conv(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int,
     """A convolutional net with the channels you list, e.g. ``channels=[32,32,M,64,64,M,128]``."""
     channels, trunk = take_options("conv", options, channels=[32, 32, "M", 64, 64, "M", 128], trunk="pool")
     good = isinstance(channels, list | tuple) and any(c != "M" for c in channels)
-    if not good or any(c != "M" and (isinstance(c, bool) or not isinstance(c, int) or c < 1) for c in channels):
-        raise fault("net.options.channels", channels, "a list of channel counts and M", "for example [32,32,M,64]")
+    if not good or any(
+        c != "M" and (isinstance(c, bool) or not isinstance(c, int) or c < 1) for c in channels
+    ):
+        raise fault(
+            "net.options.channels", channels, "a list of channel counts and M", "for example [32,32,M,64]"
+        )
     return ConvNet(list(channels), norm=norm, bias=bias, trunk=_trunk(trunk), shape=shape)
 
 
 @NETS.register("lenet_300_100")
-def lenet_300_100(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]) -> nn.Module:
+def lenet_300_100(
+    options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]
+) -> nn.Module:
     """Two linear layers of 300 and 100 units with ReLU (LeCun et al. 1998)."""
     (width,) = take_options("lenet_300_100", options, width=1.0)
     factor = _width("lenet_300_100", width)
@@ -131,7 +160,11 @@ def lenet_300_100(options: Mapping[str, Any], *, norm: str, bias: bool, shape: t
     fan = math.prod(shape)
     for units in (300, 100):
         units = max(1, round(units * factor))
-        layers += [nn.Linear(fan, units, bias=bias), norm_layer(norm, units, spatial=False), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Linear(fan, units, bias=bias),
+            norm_layer(norm, units, spatial=False),
+            nn.ReLU(inplace=True),
+        ]
         fan = units
     return nn.Sequential(*layers)
 
@@ -139,10 +172,10 @@ def lenet_300_100(options: Mapping[str, Any], *, norm: str, bias: bool, shape: t
 @NETS.register("resnet18")
 def resnet18(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]) -> nn.Module:
     """ResNet-18 with the CIFAR stem: a 3x3 convolution of stride 1 and no max-pool (He et al. 2016)."""
-    from torchvision.models import resnet18 as build
+    from torchvision import models
 
     take_options("resnet18", options)
-    net = build(weights=None)
+    net: nn.Module = models.resnet18(weights=None)
     net.conv1 = nn.Conv2d(shape[0], 64, 3, padding=1, bias=False)
     net.maxpool = nn.Identity()
     net.avgpool = ToMap()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from ult_lightning.tickets import Ticket
 
+Shape = tuple[int, ...]
+
 
 class FrozenNetwork(nn.Module):
     """Images (b, 3, 32, 32) to features (b, d), frozen: no gradient, no optimizer, always in eval mode.
@@ -28,14 +31,20 @@ class FrozenNetwork(nn.Module):
 
     def __init__(self, mother: Mother) -> None:
         super().__init__()
-        self.mother = mother.eval().requires_grad_(False)
+        self.mother = mother.requires_grad_(False)
         self.spec: MotherSpec = mother.spec
         self.dim = mother.dim()
+        self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or tuple(x.shape[1:]) != self.spec.input.shape:
             shape = "(b, " + ", ".join(map(str, self.spec.input.shape)) + ")"
-            raise fault("images", tuple(x.shape), f"a batch of shape {shape}", "this ticket was made for that input size")
+            raise fault(
+                "images",
+                tuple(x.shape),
+                f"a batch of shape {shape}",
+                "this ticket was made for that input size",
+            )
         features: Tensor = self.mother(x)
         return features
 
@@ -53,28 +62,30 @@ class FrozenNetwork(nn.Module):
 def apply_mask(body: nn.Module, mask: Mask) -> None:
     """Sets, in place, every pruned parameter to zero. Raises ``TicketError`` if names or shapes do not fit."""
     parameters = mothers.maskable(body)
-    shapes = {name: tuple(p.shape) for name, p in parameters.items()}
-    if shapes != dict(mask.shapes):
-        odd = next(n for n in (*shapes, *mask.shapes) if shapes.get(n) != dict(mask.shapes).get(n))
-        raise TicketError(f"The mask does not fit the mother: {odd} is {dict(mask.shapes).get(odd)} in the mask "
-                          f"and {shapes.get(odd)} in the network; build the mother it was made for.")  # fmt: skip
+    check_shapes("mask", {n: tuple(p.shape) for n, p in parameters.items()}, mask.shapes)
     with torch.no_grad():
         for name, parameter in parameters.items():
-            keep = torch.from_numpy(np.array(mask[name]))
-            parameter.copy_(torch.where(keep, parameter, torch.zeros(())))
+            keep = torch.from_numpy(np.array(mask[name])).to(parameter.device)
+            parameter.masked_fill_(~keep, 0.0)
+
+
+def check_shapes(what: str, network: Mapping[str, Shape], ticket: Mapping[str, Shape]) -> None:
+    """Raises ``TicketError`` that names the first entry in which a ticket's ``what`` and a network differ."""
+    for name in (*network, *ticket):
+        if network.get(name) != ticket.get(name):
+            raise TicketError(
+                f"The ticket's {what} and its mother do not fit: {name} is {ticket.get(name, 'absent')} in the ticket and "
+                f"{network.get(name, 'absent')} in the network; build the mother it was made for."
+            )
 
 
 def set_tensors(tensors: dict[str, Tensor], values: dict[str, NDArray[np.float32]], what: str) -> None:
     """Copies ``values`` into ``tensors``, in place; raises ``TicketError`` if names or shapes do not fit."""
-    if set(tensors) != set(values):
-        odd = sorted(set(tensors) ^ set(values))[0]
-        raise TicketError(f"The ticket's {what} do not fit its mother: {odd} is in only one of them; "
-                          "build the mother it was made for.")  # fmt: skip
+    check_shapes(
+        what, {n: tuple(t.shape) for n, t in tensors.items()}, {n: v.shape for n, v in values.items()}
+    )
     with torch.no_grad():
         for name, tensor in tensors.items():
-            if tuple(tensor.shape) != tuple(values[name].shape):
-                raise TicketError(f"The ticket's {what} do not fit its mother: {name} is {values[name].shape} in the "
-                                  f"ticket and {tuple(tensor.shape)} in the network.")  # fmt: skip
             tensor.copy_(torch.from_numpy(np.array(values[name])))
 
 
@@ -89,13 +100,17 @@ def build_frozen(ticket: Ticket, *, module: Factory | None = None) -> FrozenNetw
     """Rebuilds the ticket's network: mother from its seed (or embedded weights), mask, statistics; frozen."""
     mother = _rebuild(ticket, module)
     apply_mask(mother.body, ticket.mask)
-    set_tensors(mothers.statistics(mother.body), ticket.statistics, "statistics")
     return FrozenNetwork(mother)
 
 
 def mother_fingerprint(ticket: Ticket, module: Factory | None = None) -> str:
-    """The fingerprint of the mother that the ticket's spec (or its embedded weights) gives on this machine."""
-    return mothers.fingerprint(_rebuild(ticket, module).body)
+    """The fingerprint of the mother that the ticket's spec (or its embedded weights) gives on this machine.
+
+    Raises ``TicketError`` if the mask, the statistics or the constants do not fit that mother.
+    """
+    body = _rebuild(ticket, module).body
+    check_shapes("mask", {n: tuple(p.shape) for n, p in mothers.maskable(body).items()}, ticket.mask.shapes)
+    return mothers.fingerprint(body)
 
 
 def mother_weights(ticket: Ticket, module: Factory | None = None) -> dict[str, NDArray[np.float32]]:
@@ -107,6 +122,7 @@ def _rebuild(ticket: Ticket, module: Factory | None) -> Mother:
     mother = mothers.build_mother(ticket.spec, module)
     body = mother.body
     set_tensors(dict(mothers.constants(body)), ticket.constants, "constants")
+    set_tensors(mothers.statistics(body), ticket.statistics, "statistics")
     if ticket.weights is not None:
         set_tensors(dict(mothers.maskable(body)), ticket.weights, "weights")
     return mother

@@ -55,12 +55,16 @@ def orthogonal(words: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.
     gaussian = streams.normal(words).reshape(rows, columns)
     basis = _gram_schmidt(gaussian if rows <= columns else gaussian.T.copy())
     values = basis if rows <= columns else basis.T
-    return (values * math.sqrt(max(rows, columns))).reshape(shape) if len(shape) > 1 else values.reshape(shape)
+    return (
+        (values * math.sqrt(max(rows, columns))).reshape(shape) if len(shape) > 1 else values.reshape(shape)
+    )
 
 
 def _gram_schmidt(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Orthonormal rows spanning the rows of ``vectors`` (n, m), n <= m: modified Gram-Schmidt in a fixed order."""
-    columns = np.ascontiguousarray(vectors.T)  # (m, n): a sum over axis 0 adds row by row, in order, on any machine
+    columns = np.ascontiguousarray(
+        vectors.T
+    )  # (m, n): a sum over axis 0 adds row by row, in order, on any machine
     for k in range(columns.shape[1]):
         unit = columns[:, k : k + 1]
         unit /= np.sqrt(_column_sums(unit * unit))
@@ -72,5 +76,7 @@ def _gram_schmidt(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 def _column_sums(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums over axis 0, row after row: a lone column would be summed pairwise, in an order of NumPy's choosing."""
     if matrix.shape[1] == 1:
-        return np.add.accumulate(matrix, axis=0)[-1]
-    return np.add.reduce(np.ascontiguousarray(matrix), axis=0)
+        sums: NDArray[np.float64] = np.add.accumulate(matrix, axis=0)[-1]
+        return sums
+    sums = np.add.reduce(np.ascontiguousarray(matrix), axis=0)
+    return sums

@@ -67,7 +67,9 @@ class MaskedParameters:
         for name, parameter in maskable(body).items():
             prefix, _, leaf = name.rpartition(".")
             layer = body.get_submodule(prefix)
-            bound = 1.0 / math.sqrt(fan_in(tuple(layer.weight.shape)))
+            weight = layer.weight
+            assert isinstance(weight, Tensor)
+            bound = 1.0 / math.sqrt(fan_in(tuple(weight.shape)))
             subset = Subset(tuple(parameter.shape), bound, seed=seed, name=name)
             parametrize.register_parametrization(layer, leaf, subset.to(parameter.device), unsafe=True)
             self.subsets[name] = subset
@@ -85,7 +87,7 @@ class MaskedParameters:
                 if group:
                     ranks = torch.cat([(s.scores.abs() / s.bound).reshape(-1) for _, s in group])
                     chosen = top_k_mask(ranks, sum(self.kept[n] for n, _ in group))
-                    parts = chosen.split([s.scores.numel() for _, s in group])
+                    parts = torch.split(chosen, [s.scores.numel() for _, s in group])
                     for (_, subset), part in zip(group, parts, strict=True):
                         subset.mask = part.view(subset.scores.shape)
 

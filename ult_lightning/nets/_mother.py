@@ -37,7 +37,9 @@ class Mother(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = adapt(x, self.spec.input)
-        features: Tensor = self.body(x.contiguous(memory_format=torch.channels_last))  # convolutions take 0.6 of the time
+        features: Tensor = self.body(
+            x.contiguous(memory_format=torch.channels_last)
+        )  # convolutions take 0.6 of the time
         return features
 
     def dim(self) -> int:
@@ -47,7 +49,12 @@ class Mother(nn.Module):
             features = self(torch.zeros(2, *self.spec.input.shape, device=parameter.device))
         if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 2:
             got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
-            raise fault("module", got, "a network that returns features (b, d)", "flatten its output, drop its classifier")
+            raise fault(
+                "module",
+                got,
+                "a network that returns features (b, d)",
+                "flatten its output, drop its classifier",
+            )
         return int(features.shape[1])
 
 
@@ -76,9 +83,13 @@ def build_mother(spec: MotherSpec, module: Factory | None = None) -> Mother:
     init, options the net does not take, and biases before a batch norm.
     """
     if spec.bias != "none" and spec.norm != "none":
-        raise fault("bias", spec.bias, f"bias=none with norm={spec.norm}", "a norm cancels biases: say norm=none")
+        raise fault(
+            "bias", spec.bias, f"bias=none with norm={spec.norm}", "a norm cancels biases: say norm=none"
+        )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.seed)  # only for parameters of a factory's module that are neither Conv nor Linear
+        torch.manual_seed(
+            spec.seed
+        )  # only for parameters of a factory's module that are neither Conv nor Linear
         body = _own_body(spec, module) if spec.net == OWN else _named_body(spec)
     draw_parameters(body, spec)
     mother = Mother(body, spec)
@@ -96,7 +107,9 @@ def _own_body(spec: MotherSpec, module: Factory | None) -> nn.Module:
                     "pass module=your_factory to Ticket.load or find_ticket")  # fmt: skip
     body = module()
     if not isinstance(body, nn.Module) or not maskable(body):
-        raise fault("module", type(body).__name__, "a factory that returns an nn.Module with Conv or Linear layers")
+        raise fault(
+            "module", type(body).__name__, "a factory that returns an nn.Module with Conv or Linear layers"
+        )
     return body
 
 
@@ -148,7 +161,9 @@ def draw_parameters(body: nn.Module, spec: MotherSpec) -> None:
 
 def as_arrays(tensors: dict[str, Tensor] | dict[str, nn.Parameter]) -> dict[str, NDArray[np.float32]]:
     """Detached float32 copies, in the same order."""
-    return {n: t.detach().to("cpu", torch.float32, copy=True).contiguous().numpy() for n, t in tensors.items()}
+    return {
+        n: t.detach().to("cpu", torch.float32, copy=True).contiguous().numpy() for n, t in tensors.items()
+    }
 
 
 def hash_arrays(arrays: Iterable[tuple[str, NDArray[np.float32]]]) -> str:
@@ -189,7 +204,9 @@ def estimate_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
         raise fault("batches", 0, "at least one batch to estimate normalisation statistics on")
     for name, value in statistics(module).items():
         if not bool(torch.isfinite(value).all()):
-            raise UltError(f"The normalisation statistic {name} is not finite; try another init or a smaller width.")
+            raise UltError(
+                f"The normalisation statistic {name} is not finite; try another init or a smaller width."
+            )
 
 
 def parameter_count(module: nn.Module) -> int:

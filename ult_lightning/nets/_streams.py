@@ -44,7 +44,8 @@ def raw(seed: int, purpose: str, name: str, count: int) -> NDArray[np.uint64]:
 
 def uniform(words: NDArray[np.uint64]) -> Floats:
     """Raw words to float64 uniforms in the open interval (0, 1), exactly."""
-    return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+    cells: Floats = (words >> np.uint64(12)).astype(np.float64)
+    return (cells + 0.5) * 2.0**-52
 
 
 def signs(words: NDArray[np.uint64]) -> Floats:

@@ -17,7 +17,9 @@ _POOLS = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.Dropout, nn.Identity, nn.Flatte
 
 
 @NETS.register("torchvision")
-def torchvision(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]) -> nn.Module:
+def torchvision(
+    options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]
+) -> nn.Module:
     """A torchvision classifier by ``name``, without its classifier.
 
     ``trunk=pool`` (default) ends at its last maps, average-pooled to at most 4x4; ``trunk=fc`` keeps what stands between
@@ -44,13 +46,14 @@ def _cut(net: nn.Module, name: str, trunk: str, shape: tuple[int, int, int]) -> 
     try:
         net(torch.zeros(2, *shape))
         graph = fx.symbolic_trace(net)
-        fx.passes.shape_prop.ShapeProp(graph).propagate(torch.zeros(2, *shape))  # type: ignore[no-untyped-call]
+        fx.passes.shape_prop.ShapeProp(graph).propagate(torch.zeros(2, *shape))
     except Exception as problem:
         raise _unfit(name, shape) from problem
     nodes = list(graph.graph.nodes)
     last = _classifier(graph, nodes)
     if last is None:
         raise _unfit(name, shape)
+    tail: nn.Module
     if trunk == "fc":
         feature, tail = last.args[0], nn.Flatten()
     else:
@@ -70,14 +73,16 @@ def _cut(net: nn.Module, name: str, trunk: str, shape: tuple[int, int, int]) -> 
 def _classifier(graph: fx.GraphModule, nodes: list[fx.Node]) -> fx.Node | None:
     """The last Linear or Conv2d: the layer whose outputs are the classes."""
     for node in reversed(nodes):
-        if node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), nn.Linear | nn.Conv2d):
+        if node.op == "call_module" and isinstance(
+            graph.get_submodule(str(node.target)), nn.Linear | nn.Conv2d
+        ):
             return node
     return None
 
 
 def _rank(node: fx.Node) -> int:
-    meta = node.meta.get("tensor_meta")
-    return len(meta.shape) if hasattr(meta, "shape") else 0
+    shape = getattr(node.meta.get("tensor_meta"), "shape", ())
+    return len(shape)
 
 
 def _is_pool(graph: fx.GraphModule, node: fx.Node) -> bool:

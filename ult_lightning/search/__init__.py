@@ -9,7 +9,6 @@ from ult_lightning.search._run import (
     SearchError,
     find_ticket,
     frozen_on,
-    make_trainer,
     science_config,
     search_once,
     ticket_id,
@@ -21,6 +20,7 @@ from ult_lightning.search._settings import (
     resolve_device,
     resolve_precision,
 )
+from ult_lightning.search._trainer import fit_quietly, make_trainer
 
 __all__ = [
     "METHODS",
@@ -33,6 +33,7 @@ __all__ = [
     "SearchSettings",
     "check_density",
     "find_ticket",
+    "fit_quietly",
     "frozen_on",
     "kept_counts",
     "make_trainer",

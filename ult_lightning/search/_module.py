@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
@@ -40,6 +41,7 @@ class MaskSearch(LightningModule):
         self.metrics = nn.ModuleList(MulticlassAccuracy(k, average="micro") for k in classes)
         self.weights = settings.loss_weights or (1.0,) * len(classes)
         self.history: list[dict[str, float]] = []
+        self.validated_step = 0
         self._loss_sum, self._loss_count = torch.zeros(()), 0
 
     def training_step(self, batch: Sequence[TaskBatch], batch_idx: int) -> Tensor:
@@ -51,7 +53,7 @@ class MaskSearch(LightningModule):
         for part, chunk in zip(batch, features.split([len(b.y) for b in batch]), strict=True):
             loss = loss + self.weights[part.task] * F.cross_entropy(self.heads[part.task](chunk), part.y)
         if not torch.isfinite(loss):
-            raise UltError(f"The loss is {float(loss)} at step {self.global_step}; nothing was saved over: "
+            raise UltError(f"The loss is {float(loss.detach())} at step {self.global_step}; nothing was saved over: "
                            f"try a smaller lr (it is {self.settings.lr:g}) or another norm or init.")  # fmt: skip
         self._loss_sum, self._loss_count = self._loss_sum + loss.detach().cpu(), self._loss_count + 1
         return loss
@@ -69,18 +71,23 @@ class MaskSearch(LightningModule):
         """Counts the right answers on a validation batch of one source."""
         with parametrize.cached():
             logits = self.heads[batch.task](self.mother(batch.x))
-        self.metrics[batch.task].update(logits, batch.y)
+        metric = self.metrics[batch.task]
+        assert isinstance(metric, MulticlassAccuracy)
+        metric.update(logits, batch.y)
 
     def on_validation_epoch_end(self) -> None:
         """Logs each source's validation accuracy and keeps it in ``history``."""
-        found = {n: float(m.compute()) for n, m in zip(self.names, self.metrics, strict=True)}  # type: ignore[operator]
+        found: dict[str, float] = {}
         for name, metric in zip(self.names, self.metrics, strict=True):
+            assert isinstance(metric, MulticlassAccuracy)
+            found[name] = float(metric.compute())
+            metric.reset()
             self.log(f"val/{name}", found[name], prog_bar=True)
-            metric.reset()  # type: ignore[operator]
         self.log("val/mean", sum(found.values()) / len(found))
         self.history.append(found)
+        self.validated_step = int(self.global_step)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """SGD or Adam over scores and heads, with a cosine per step down to 0 (or a constant rate)."""
         s = self.settings
         groups = [
@@ -94,7 +101,7 @@ class MaskSearch(LightningModule):
         state = checkpoint["state_dict"]
         for key in [k for k in state if k.endswith(".original")]:
             del state[key]
-        checkpoint["ult"] = {"history": self.history}
+        checkpoint["ult"] = {"history": self.history, "validated_step": self.validated_step}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the mother's weights back and the history on."""
@@ -102,21 +109,25 @@ class MaskSearch(LightningModule):
             if key.endswith(".original"):
                 checkpoint["state_dict"][key] = value
         self.history = list(checkpoint["ult"]["history"])
+        self.validated_step = int(checkpoint["ult"]["validated_step"])
 
 
 def optimizer_and_schedule(groups: list[dict[str, Any]], optimizer: str, momentum: float, schedule: str,
-                           steps: int) -> dict[str, Any]:  # fmt: skip
+                           steps: int) -> OptimizerLRScheduler:  # fmt: skip
     """Lightning's optimizer dictionary for parameter groups; the cosine runs per step, from 1 to 0 over ``steps``."""
     build = torch.optim.Adam(groups) if optimizer == "adam" else torch.optim.SGD(groups, momentum=momentum)
     if schedule == "constant":
         return {"optimizer": build}
-    cosine = torch.optim.lr_scheduler.LambdaLR(build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps)))
+    cosine = torch.optim.lr_scheduler.LambdaLR(
+        build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps))
+    )
     return {"optimizer": build, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
 
 def seeded_head(dim: int, classes: int, seed: int, index: int) -> nn.Linear:
     """A linear head, uniform on +-1/sqrt(d) with zero bias, from a stream of its own."""
-    head = nn.utils.skip_init(nn.Linear, dim, classes)
+    with torch.random.fork_rng(devices=[]):
+        head = nn.Linear(dim, classes)
     bound = 1.0 / math.sqrt(dim)
     key = np.random.SeedSequence([seed, index, dim, classes])
     values = np.random.Generator(np.random.Philox(key)).uniform(-bound, bound, (classes, dim))

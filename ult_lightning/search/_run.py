@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning import Callback, Trainer
 from torch import Tensor
 
 from ult_lightning.base import UltError, digest, environment, fault, once
@@ -36,12 +34,13 @@ from ult_lightning.nets import (
 from ult_lightning.search._methods import METHODS, Attached
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.search._settings import SearchSettings, kept_counts
+from ult_lightning.search._trainer import KeepBest, fit_quietly, make_trainer, quiet_lightning
 from ult_lightning.tickets import Mask, MotherSpec, Ticket, TicketStore
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
-    from ult_lightning.data import Task, TaskStream
+    from ult_lightning.data import Task
 
 NUMERICS = 1
 """Raised when a change of the code changes what the same settings give; part of every id."""
@@ -118,7 +117,9 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
     fixed = as_arrays(constants(mother.body))
     shapes = {name: tuple(p.shape) for name, p in maskable(mother.body).items()}
     method = METHODS.get(settings.method)(mother.body, kept_counts(shapes, settings), settings)
-    search, trainer, resumed = _fit(mother, method, sources, settings, logger, run_dir, progress, device, notice)
+    search, trainer, resumed = _fit(
+        mother, method, sources, settings, logger, run_dir, progress, device, notice
+    )
     mask = _chosen_mask(trainer, method, shapes)
     _warn_of_empty_layers(mask)
     frozen = frozen_on(sources, spec, mask, module=module, device=device, seed=settings.seed)
@@ -142,7 +143,9 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
         **environment(device),
     }
     stats = as_arrays(statistics(frozen.mother.body))
-    return Ticket(spec=spec, mask=mask, statistics=stats, fingerprint=before, provenance=provenance, constants=fixed)
+    return Ticket(
+        spec=spec, mask=mask, statistics=stats, fingerprint=before, provenance=provenance, constants=fixed
+    )
 
 
 def frozen_on(sources: Sequence[Task], spec: MotherSpec, mask: Mask | None = None, *, module: Factory | None = None,
@@ -153,11 +156,13 @@ def frozen_on(sources: Sequence[Task], spec: MotherSpec, mask: Mask | None = Non
     ``STATISTICS_IMAGES`` images in an order drawn from ``seed``; the same for every frozen network.
     """
     frozen = freeze(build_mother(spec, module).to(device), mask)
-    estimate_statistics(frozen.mother, _statistics_batches([t.to(device) for t in sources], seed, spec.input.range))
+    estimate_statistics(
+        frozen.mother, _statistics_batches([t.to(device) for t in sources], seed, spec.input.range)
+    )
     return frozen
 
 
-def _statistics_batches(sources: Sequence[Task], seed: int, input_range: str) -> Iterator[Tensor]:
+def _statistics_batches(sources: Sequence[Task], seed: int, input_range: Any) -> Iterator[Tensor]:
     orders = []
     for i, task in enumerate(sources):
         generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, i])))
@@ -176,7 +181,9 @@ def _check_sources(sources: Sequence[Task], settings: SearchSettings) -> None:
     if not sources:
         raise fault("sources", "[]", "at least one task", "for example sources=[mnist5k]")
     if settings.loss_weights is not None and len(settings.loss_weights) != len(sources):
-        raise fault("loss_weights", list(settings.loss_weights), f"one weight for each of {len(sources)} sources")
+        raise fault(
+            "loss_weights", list(settings.loss_weights), f"one weight for each of {len(sources)} sources"
+        )
 
 
 def _fit(mother: Mother, method: Attached, sources: Sequence[Task], settings: SearchSettings, logger: Logger | None,
@@ -194,62 +201,11 @@ def _fit(mother: Mother, method: Attached, sources: Sequence[Task], settings: Se
     trainer = make_trainer(settings, device=device, logger=logger, run_dir=run_dir, progress=progress,
                            epochs=-(-steps // len(stream)), steps=steps, callbacks=callbacks)  # fmt: skip
     valid = [t.ordered("valid", position=i, range=mother.spec.input.range) for i, t in enumerate(sources)]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(search, stream, valid, ckpt_path=None if resumed is None else str(checkpoint))
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    fit_quietly(trainer, search, stream, valid, checkpoint=None if resumed is None else checkpoint)
+    if search.validated_step != steps:  # max_steps ended inside an epoch
+        with quiet_lightning():
+            trainer.validate(search, valid, verbose=False)
     return search, trainer, resumed
-
-
-def make_trainer(settings: SearchSettings, *, device: str, logger: Logger | None, run_dir: str | Path | None,
-                 progress: bool, epochs: int, steps: int, callbacks: Sequence[Callback] = ()) -> Trainer:  # fmt: skip
-    """A Lightning Trainer on one device, safe under any launcher, with a checkpoint per epoch if ``run_dir`` is given."""
-    found = list(callbacks)
-    if run_dir is not None:
-        found.append(ModelCheckpoint(dirpath=run_dir, filename="last", enable_version_counter=False,
-                                     every_n_epochs=1, save_on_train_epoch_end=True))  # fmt: skip
-    if progress:
-        found.append(RichProgressBar(refresh_rate=20, leave=True))
-    return Trainer(
-        accelerator="cpu" if device == "cpu" else "gpu",
-        devices=1 if device in ("cpu", "cuda") else [int(device.partition(":")[2])],
-        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-        max_epochs=epochs,
-        max_steps=steps,
-        logger=logger or False,
-        callbacks=found,
-        plugins=[LightningEnvironment()],  # one process, also inside a Slurm job
-        enable_checkpointing=run_dir is not None,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=50,
-        use_distributed_sampler=False,
-    )
-
-
-class KeepBest(Callback):
-    """Keeps, in the checkpoint too, the mask of the epoch with the best mean validation accuracy."""
-
-    def __init__(self) -> None:
-        self.best = -1.0
-        self.packed: Tensor | None = None
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compares the newest validation with the best so far."""
-        assert isinstance(pl_module, MaskSearch)
-        mean = float(np.mean(list(pl_module.history[-1].values())))
-        if mean > self.best:
-            self.best, self.packed = mean, torch.from_numpy(pl_module.method.mask().packed())
-
-    def state_dict(self) -> dict[str, Any]:
-        """Score and packed mask."""
-        return {"best": self.best, "packed": self.packed}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Puts both back."""
-        self.best, self.packed = state_dict["best"], state_dict["packed"]
 
 
 def _names(sources: Sequence[Task]) -> list[str]:
@@ -301,9 +257,11 @@ def _validation(frozen: FrozenNetwork, search: MaskSearch, sources: Sequence[Tas
 
 def _originals_fingerprint(mother: Mother, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """The fingerprint of the weights under the masks."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for name in shapes:
         prefix, _, leaf = name.rpartition(".")
-        found[name] = mother.body.get_submodule(f"{prefix}.parametrizations.{leaf}".lstrip(".")).original
+        original = mother.body.get_submodule(f"{prefix}.parametrizations.{leaf}".lstrip(".")).original
+        assert isinstance(original, Tensor)
+        found[name] = original
     rest = {n: p for n, p in constants(mother.body).items() if ".parametrizations." not in f".{n}"}
     return hash_arrays(as_arrays({**found, **rest}).items())

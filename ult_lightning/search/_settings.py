@@ -84,7 +84,9 @@ class SearchSettings:
 def check_density(name: str, density: Any) -> float:
     """``density`` as a float; raises ``UltError`` unless it is a number in (0, 1]."""
     if isinstance(density, bool) or not isinstance(density, int | float) or not 0 < density <= 1:
-        raise fault(name, density, "a number above 0, at most 1: the share of parameters kept", "say density=0.5")
+        raise fault(
+            name, density, "a number above 0, at most 1: the share of parameters kept", "say density=0.5"
+        )
     return float(density)
 
 

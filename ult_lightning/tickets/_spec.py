@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from ult_lightning.base import UltError, canonical_json, fault
 
@@ -44,7 +44,7 @@ class InputSpec:
     """
 
     shape: tuple[int, int, int] = (3, 32, 32)
-    range: str = "standardized"
+    range: Literal["standardized", "unit"] = "standardized"
     adapter: str = "none"
 
     def __post_init__(self) -> None:

@@ -1,0 +1,216 @@
+"""Searching: tickets through the public API, resuming, refusals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ult_lightning import find_ticket, load_task
+from ult_lightning.base import UltError
+from ult_lightning.nets import MaskedParameters, build_mother
+from ult_lightning.search import METHODS, SearchSettings, kept_counts, search_once, ticket_id
+from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
+
+SMALL = MotherSpec("conv2", options={"width": 0.125})
+FEW = SearchSettings(max_steps=6, batch_size=32)
+
+
+def task(name: str = "digits", seed: int = 0, limit: int = 200):
+    return load_task({"name": name, "train_limit": limit}, seed=seed)
+
+
+def search(sources=None, spec=SMALL, settings=FEW, **more) -> Ticket:
+    return find_ticket(sources or [task()], spec, settings, progress=False, **more)
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+def test_every_method_makes_a_ticket_of_the_density_asked_for(method, norm, tmp_path):
+    spec = replace(SMALL, norm=norm)
+    ticket = search(spec=spec, settings=replace(FEW, method=method, density=0.3))
+    for name in ticket.mask.names:
+        assert int(ticket.mask[name].sum()) == round(0.3 * ticket.mask[name].size)
+    assert bool(ticket.statistics) == (norm == "batch")
+    assert ticket.fingerprint == Ticket.load(ticket.save(tmp_path / "a.ticket")).fingerprint
+    assert ticket.network()(torch.randn(2, 3, 32, 32)).shape == (2, ticket.network().dim)
+
+
+def test_the_same_settings_give_the_same_bits_and_another_seed_gives_others():
+    first, again, other = (
+        search(),
+        search(),
+        search(spec=replace(SMALL, seed=1), settings=replace(FEW, seed=1)),
+    )
+    assert first.content_digest == again.content_digest
+    assert first.id == again.id == ticket_id([task()], SMALL, FEW)
+    assert other.id != first.id
+    assert other.fingerprint != first.fingerprint
+
+
+def test_the_search_moves_the_mask_and_learns_its_sources():
+    mother = build_mother(SMALL)
+    start = MaskedParameters(mother.body, kept_counts({n: tuple(p.shape) for n, p in
+                             {"0.weight": mother.body[0].weight, "3.weight": mother.body[3].weight}.items()}, FEW), seed=0)  # fmt: skip
+    ticket = search([task(limit=1000)], settings=SearchSettings(max_steps=80, batch_size=64))
+    assert not np.array_equal(ticket.mask["3.weight"], start.mask()["3.weight"])
+    assert ticket.provenance["validation"]["digits"] > 0.6
+
+
+def test_global_density_is_over_all_weights():
+    ticket = search(settings=replace(FEW, scope="global", density=0.2))
+    assert ticket.mask.kept == sum(round(0.2 * ticket.mask[n].size) for n in ticket.mask.names)
+
+
+def test_a_layer_may_have_a_density_of_its_own():
+    ticket = search(settings=replace(FEW, densities={"0.weight": 1.0}))
+    assert ticket.densities["0.weight"] == 1.0
+    assert ticket.densities["3.weight"] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("mixing", ["alternate", "joint"])
+def test_two_sources_share_one_mask_that_is_computed_once_per_step(mixing, monkeypatch):
+    calls = []
+    update = MaskedParameters.update
+    monkeypatch.setattr(MaskedParameters, "update", lambda self: (calls.append(1), update(self))[1])
+    ticket = search([task(), task("mnist5k")], settings=replace(FEW, mixing=mixing))
+    assert set(ticket.provenance["validation"]) == {"digits", "mnist5k"}
+    validations, at_start, at_end = 1, 1, 1
+    assert len(calls) == FEW.max_steps + validations + at_start + at_end
+
+
+def test_best_keeps_the_mask_of_the_best_epoch():
+    settings = SearchSettings(max_epochs=3, batch_size=32, lr=50.0, schedule="constant", select="best")
+    best, last = search(settings=settings), search(settings=replace(settings, select="last"))
+    assert best.provenance["mask"] == "best"
+    assert best.mask.total == last.mask.total
+
+
+def test_a_module_of_your_own_can_be_searched(tmp_path):
+    def factory() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten())
+
+    ticket = search(spec=MotherSpec("module"), module=factory)
+    again = Ticket.load(ticket.save(tmp_path / "own.ticket"), module=factory)
+    assert again.network()(torch.zeros(1, 3, 32, 32)).shape == (1, 512)
+
+
+def test_biases_are_masked_apart_and_never_all_pruned():
+    spec = MotherSpec("lenet_300_100", norm="none", bias="nonzero", init="kaiming_normal")
+    ticket = search(spec=spec, settings=replace(FEW, density=0.001))
+    assert all(d > 0 for d in ticket.densities.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"density": 0}, r"density: got 0, wanted a number above 0"),
+        ({"density": 1.5}, r"density: got 1.5"),
+        ({"density": "abc"}, r"density: got 'abc'"),
+        ({"method": "egde_popup"}, r"method: got 'egde_popup'.*edge_popup"),
+        ({"mixing": "alternat"}, r"mixing: got 'alternat'.*alternate"),
+        ({"batch_size": 0}, r"batch_size: got 0"),
+        ({"lr": float("nan")}, r"lr: got nan"),
+        ({"densities": {"0.wieght": 0.5}}, r"densities: got '0.wieght'.*0.weight"),
+        ({"density": 1e-5}, r"keeps none of the .* weights of 0.weight"),
+        (
+            {"loss_weights": (1.0, 2.0)},
+            r"loss_weights: got \[1.0, 2.0\], wanted one weight for each of 1 sources",
+        ),
+    ],
+)
+def test_bad_settings_are_one_sentence(change, message):
+    with pytest.raises(UltError, match=message) as found:
+        search(settings=replace(FEW, **change))
+    assert "\n" not in str(found.value)
+
+
+def test_empty_sources_are_one_sentence():
+    with pytest.raises(UltError, match="sources: got .*at least one task"):
+        find_ticket([], SMALL, FEW)
+
+
+def test_a_loss_that_is_not_finite_is_one_sentence_and_leaves_no_ticket(tmp_path):
+    store = TicketStore(tmp_path)
+    with pytest.raises(UltError, match="The loss is (nan|inf) at step"):
+        search_once(store, [task()], replace(SMALL, norm="none"), replace(FEW, max_steps=30, head_lr=1e30),
+                    progress=False)  # fmt: skip
+    assert store.ids() == ()
+
+
+def test_a_finished_search_is_reused_and_force_redoes_it(tmp_path):
+    store = TicketStore(tmp_path)
+    first, reused = search_once(store, [task()], SMALL, FEW, progress=False)
+    assert not reused
+    again, reused = search_once(store, [task()], SMALL, FEW, progress=False)
+    assert reused
+    assert again == first
+    forced, reused = search_once(store, [task()], SMALL, FEW, progress=False, force=True)
+    assert not reused
+    assert forced.content_digest == first.content_digest
+    assert not list((tmp_path / "searches").glob("*"))
+
+
+def test_a_broken_ticket_is_searched_again(tmp_path):
+    store = TicketStore(tmp_path)
+    first, _ = search_once(store, [task()], SMALL, FEW, progress=False)
+    store.path(first.id).write_bytes(store.path(first.id).read_bytes()[:-10])
+    said: list[str] = []
+    again, reused = search_once(store, [task()], SMALL, FEW, progress=False, notice=said.append)
+    assert not reused
+    assert again.content_digest == first.content_digest
+    assert "cannot be used and is made again" in said[0]
+
+
+KILLED = """
+import sys
+from ult_lightning import load_task
+from ult_lightning.search import SearchSettings, search_once
+from ult_lightning.tickets import MotherSpec, TicketStore
+tasks = [load_task({"name": "digits", "train_limit": 320}, seed=0), load_task({"name": "mnist5k", "train_limit": 320}, seed=0)]
+settings = SearchSettings(max_epochs=4, batch_size=32, select="best", augment=True)
+search_once(TicketStore(sys.argv[1]), tasks, MotherSpec("conv2", options={"width": 0.125}), settings, progress=False)
+"""
+
+
+@pytest.mark.slow
+def test_a_search_killed_outright_resumes_and_ends_with_the_same_bits(tmp_path, repo):
+    def run(store: Path) -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", KILLED, str(store)], stdout=subprocess.PIPE, text=True,
+                                cwd=repo, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+
+    straight = run(tmp_path / "straight")
+    straight.communicate()
+    killed = run(tmp_path / "killed")
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "killed" / "searches").glob("*/last.ckpt")):
+        assert killed.poll() is None, "the search ended before it was killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert TicketStore(tmp_path / "killed").ids() == ()
+    said, _ = run(tmp_path / "killed").communicate()
+    assert "Resumed from step" in said
+    (name,) = TicketStore(tmp_path / "straight").ids()
+    one, two = (TicketStore(tmp_path / s).load(name) for s in ("straight", "killed"))
+    assert two.content_digest == one.content_digest
+    assert two.provenance["validation"] == one.provenance["validation"]
+    assert one.provenance["resumed_from_step"] is None
+    assert two.provenance["resumed_from_step"] % 20 == 0
+    assert two.provenance["resumed_from_step"] > 0
+
+
+def test_a_conv4_ticket_is_at_most_1_05_bits_per_parameter_and_16_kib(tmp_path):
+    ticket = search(spec=MotherSpec("conv4"), settings=SearchSettings(max_steps=1, batch_size=4))
+    size = ticket.save(tmp_path / "conv4.ticket").stat().st_size
+    assert size <= 1.05 * ticket.mask.total / 8 + 16 * 1024
