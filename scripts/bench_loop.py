@@ -51,7 +51,9 @@ def module(net: str, task: Task, steps: int) -> MaskSearch:
     settings = SearchSettings(max_steps=steps)
     mother = build_mother(MotherSpec(net)).train()
     kept = kept_counts({n: tuple(p.shape) for n, p in maskable(mother.body).items()}, settings)
-    return MaskSearch(mother, MaskedParameters(mother.body, kept, seed=0), [task.id], [task.classes], settings, steps)
+    return MaskSearch(
+        mother, MaskedParameters(mother.body, kept, seed=0), [task.id], [task.classes], settings, steps
+    )
 
 
 def through_lightning(net: str, task: Task, steps: int) -> float:

@@ -93,7 +93,9 @@ def sorted_step(spec: MotherSpec, precision: str, x: Tensor, y: Tensor) -> Step:
     return train_step(body, x, y, scores, precision, lambda: None)
 
 
-def train_step(net: nn.Module, x: Tensor, y: Tensor, trained: list[nn.Parameter], precision: str, before: Step) -> Step:
+def train_step(
+    net: nn.Module, x: Tensor, y: Tensor, trained: list[nn.Parameter], precision: str, before: Step
+) -> Step:
     """Forward, cross-entropy, backward and SGD with momentum on ``trained`` and a head."""
     with torch.no_grad():
         head = seeded_head(net(x[:2]).shape[1], 10, 0, 0)

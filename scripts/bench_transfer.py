@@ -2,10 +2,11 @@
 
     python scripts/bench_transfer.py
 
-Conv4 (d = 2048), density 0.5; 10,000 training images (the 4,000 of mnist5k, and shifted copies of them), 400 for
-validation, 1,000 for the test; float32 and bfloat16. Medians of interleaved runs. The bare forward pass has its images
-as floats in memory already and takes the fastest of several batch sizes; the probe trains its default three learning rates on the same
-forward passes. A slow machine skips repetitions, and then the slower precision's probe. The last line is one JSON object:
+Conv4 (d = 2048), density 0.5; 10,000 training images (mnist5k's own, and shifted copies of them), 400 for validation,
+1,000 for the test; float32 and bfloat16. Medians of interleaved runs. The bare forward pass has its images as floats
+in memory already and takes the fastest of several batch sizes; the probe trains its default three learning rates on
+the same forward passes. A slow machine skips repetitions, and then the slower precision's probe. The last line is one
+JSON object:
 
     ratio_forward   seconds of `transfer` / seconds of the bare forward pass; the worse of the two precisions
     speedup_sgd     seconds of the SGD probe's fit (10 epochs) / of the ridge fits around it; the worse of the two

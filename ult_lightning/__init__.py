@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ult_lightning.heads import TaskModel as TaskModel
     from ult_lightning.heads import transfer as transfer
     from ult_lightning.results import Row as Row
+    from ult_lightning.search import SearchSettings as SearchSettings
     from ult_lightning.search import find_ticket as find_ticket
     from ult_lightning.tickets import Mask as Mask
     from ult_lightning.tickets import MotherSpec as MotherSpec
@@ -28,6 +29,7 @@ _ROOMS = {
     "Mask": "tickets",
     "MotherSpec": "tickets",
     "Row": "results",
+    "SearchSettings": "search",
     "Task": "data",
     "TaskModel": "heads",
     "TaskSpec": "data",
@@ -42,6 +44,7 @@ __all__ = [
     "Mask",
     "MotherSpec",
     "Row",
+    "SearchSettings",
     "Task",
     "TaskModel",
     "TaskSpec",

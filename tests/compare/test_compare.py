@@ -16,11 +16,12 @@ from ult_lightning.results import RowStore
 from ult_lightning.search import SearchSettings
 from ult_lightning.tickets import MotherSpec, TicketStore
 
+ALL = tuple(ARMS.names())
 SOURCES = (TaskSpec.parse({"name": "mnist5k", "labels": "0-4", "train_limit": 200}),)
 TARGETS = (TaskSpec.parse({"name": "digits", "train_limit": 100}),)
 
 
-def settings(arms=tuple(ARMS.names()), **change) -> CompareSettings:
+def settings(arms=ALL, **change) -> CompareSettings:
     found = CompareSettings(
         sources=SOURCES, targets=TARGETS, arms=arms, seeds=(0,),
         mother=MotherSpec("conv2", options={"width": 0.125}),

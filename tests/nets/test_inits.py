@@ -67,7 +67,7 @@ def test_nonzero_biases_have_the_product_of_the_layer_scales_and_leave_the_weigh
 
 
 def test_biases_before_a_norm_are_refused():
-    with pytest.raises(UltError, match="bias: got 'nonzero'.*norm=none"):
+    with pytest.raises(UltError, match=r"bias: got 'nonzero'.*norm=none"):
         build_mother(MotherSpec("conv2", bias="nonzero"))
 
 

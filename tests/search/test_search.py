@@ -135,13 +135,13 @@ def test_bad_settings_are_one_sentence(change, message):
 
 
 def test_empty_sources_are_one_sentence():
-    with pytest.raises(UltError, match="sources: got .*at least one task"):
+    with pytest.raises(UltError, match=r"sources: got .*at least one task"):
         find_ticket([], SMALL, FEW)
 
 
 def test_a_loss_that_is_not_finite_is_one_sentence_and_leaves_no_ticket(tmp_path):
     store = TicketStore(tmp_path)
-    with pytest.raises(UltError, match="The loss is (nan|inf) at step"):
+    with pytest.raises(UltError, match=r"The loss is (nan|inf) at step"):
         search_once(store, [task()], replace(SMALL, norm="none"), replace(FEW, max_steps=30, head_lr=1e30),
                     progress=False)  # fmt: skip
     assert store.ids() == ()

@@ -138,7 +138,7 @@ def find_ticket_file(name: str, store: Path) -> Path:
 
 def _row(told: TransferJob, ticket: Ticket, network: FrozenNetwork, task: Task, shots: int | None, draw: int,
          store: Any, models: _Models | None) -> Row:  # fmt: skip
-    from ult_lightning.compare._transfer import transfer_row
+    from ult_lightning.compare import transfer_row
 
     def keep(few: Task, result: TransferResult) -> None:
         assert models is not None

@@ -5,6 +5,7 @@ from ult_lightning.compare._bytes import Storage, head_bytes, network_storage, t
 from ult_lightning.compare._cell import Cell, Machine
 from ult_lightning.compare._grid import check_grid, run_cell, run_grid
 from ult_lightning.compare._settings import CompareSettings, DenseSettings
+from ult_lightning.compare._transfer import transfer_row
 
 __all__ = [
     "ARMS",
@@ -22,4 +23,5 @@ __all__ = [
     "run_cell",
     "run_grid",
     "ticket_storage",
+    "transfer_row",
 ]

@@ -10,14 +10,13 @@ from ult_lightning.base import digest, environment, once
 from ult_lightning.data import seen_by
 from ult_lightning.heads import HEADS, TransferResult, option_names, transfer
 from ult_lightning.results import Row, RowStore
+from ult_lightning.search import NUMERICS
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
     from ult_lightning.nets import FrozenNetwork
     from ult_lightning.tickets import Ticket
 
-NUMERICS = 1
-"""Raised when a change of the code changes what the same settings give; part of every id."""
 
 Keep = Callable[["Task", TransferResult], None]
 
