@@ -137,7 +137,7 @@ def _with_ticket(cell: Cell, ticket: Ticket, *, seen: bool, own: bool = False) -
     assert isinstance(network, FrozenNetwork)
     storage = ticket_storage(ticket, network.dim, cell.task.classes, shared=not own)
     outcome = _with_head(cell, network, "mask + head" if seen else "head", storage)
-    seconds = {"search": float(ticket.provenance["seconds"]), **outcome.seconds}
+    seconds = with_search(ticket, outcome.seconds)
     extra = {**outcome.extra, "mask_bits": ticket.mask.total, "density": ticket.density}
     return Outcome(
         outcome.accuracy,
@@ -149,6 +149,12 @@ def _with_ticket(cell: Cell, ticket: Ticket, *, seen: bool, own: bool = False) -
         seen,
         extra,
     )
+
+
+def with_search(ticket: Ticket, seconds: dict[str, float]) -> dict[str, float]:
+    """Seconds by phase with those of the ticket's search, which count in full although tasks may share it."""
+    search = float(ticket.provenance["seconds"])
+    return {"search": search, **seconds, "total": search + seconds["total"]}
 
 
 def _with_head(cell: Cell, network: FrozenNetwork, trained: str, storage: Storage) -> Outcome:
@@ -182,5 +188,8 @@ def _trained(
     extra = {"lr": rate, "lr_path": path, "valid_accuracy": result.valid_accuracy, "steps": factor * cell.steps,
              "augment": long or cell.search.augment}  # fmt: skip
     seconds = {"pilot": pilot, "train": result.seconds, "test": result.test_seconds}
-    return Outcome(result.accuracy, trained, parameters, {**seconds, "total": sum(seconds.values())}, storage,
+    seconds["total"] = sum(seconds.values())
+    if ticket is not None:
+        seconds = with_search(ticket, seconds)
+    return Outcome(result.accuracy, trained, parameters, seconds, storage,
                    None if ticket is None else ticket.id, None if ticket is None else False, extra)  # fmt: skip
