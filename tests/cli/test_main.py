@@ -124,6 +124,8 @@ def test_ctrl_c_in_a_real_search(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job has SIGINT ignored, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     try:
         wait_for(lambda: any((tmp_path / "store" / "searches").glob("*/last.ckpt")), process)
@@ -131,6 +133,7 @@ def test_ctrl_c_in_a_real_search(tmp_path: Path) -> None:
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.communicate()
     assert process.returncode == 130, err
     assert "Ctrl-C" in err
     assert "Traceback" not in err
