@@ -41,7 +41,7 @@ class MaskSearch(LightningModule):
         self.metrics = nn.ModuleList(MulticlassAccuracy(k, average="micro") for k in classes)
         self.weights = settings.loss_weights or (1.0,) * len(classes)
         self.history: list[dict[str, float]] = []
-        self.validated_step = 0
+        self.validated_step = self._resumed_step = 0
         self._loss_sum, self._loss_count = torch.zeros(()), 0
 
     def training_step(self, batch: Sequence[TaskBatch], batch_idx: int) -> Tensor:
@@ -57,6 +57,14 @@ class MaskSearch(LightningModule):
                            f"try a smaller lr (it is {self.settings.lr:g}) or another norm or init.")  # fmt: skip
         self._loss_sum, self._loss_count = self._loss_sum + loss.detach().cpu(), self._loss_count + 1
         return loss
+
+    def on_train_start(self) -> None:
+        """Sets the Trainer's counts of epochs and steps after a resume: the epoch decides which batches come next."""
+        loop, step = self.trainer.fit_loop, self._resumed_step
+        for count in ("ready", "started", "processed", "completed"):
+            setattr(loop.epoch_progress.current, count, step // int(self.trainer.num_training_batches))
+        steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
+        steps.ready = steps.completed = step
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean training loss of the epoch."""
@@ -104,7 +112,13 @@ class MaskSearch(LightningModule):
         checkpoint["ult"] = {"history": self.history, "validated_step": self.validated_step}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Puts the mother's weights back and the history on."""
+        """Puts the mother's weights back and the history on.
+
+        The loops' own counts are dropped: at an epoch's end Lightning restores them one epoch ahead, and a whole epoch
+        would be skipped; ``on_train_start`` sets them from the step.
+        """
+        self._resumed_step = int(checkpoint["global_step"])
+        checkpoint.pop("loops", None)
         for key, value in self.state_dict().items():
             if key.endswith(".original"):
                 checkpoint["state_dict"][key] = value
