@@ -197,7 +197,7 @@ def test_a_search_killed_outright_resumes_and_ends_with_the_same_bits(tmp_path, 
         assert time.monotonic() < deadline
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.communicate()
     assert TicketStore(tmp_path / "killed").ids() == ()
     said, _ = run(tmp_path / "killed").communicate()
     assert "Resumed from step" in said
