@@ -29,7 +29,7 @@ from ult_lightning.search import SearchSettings, kept_counts, resolve_precision,
 from ult_lightning.tickets import MotherSpec
 
 BATCH = 128
-ROUNDS = 15
+ROUNDS = 11
 SECONDS = 500.0
 Step = Callable[[], None]
 

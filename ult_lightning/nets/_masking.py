@@ -19,17 +19,23 @@ from ult_lightning.tickets import Mask
 
 
 class _StraightThrough(torch.autograd.Function):
-    """weight * mask; the gradient passes to the scores as if the mask were |score| (Ramanujan et al. 2020)."""
+    """weight * mask; the gradient passes to the scores as if the mask were |score| (Ramanujan et al. 2020).
+
+    Under autocast the product is made in the lower precision at once: the same bits as a cast after it, in less time.
+    """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
+    def forward(ctx: Any, scores: Tensor, weight: Tensor, mask: Tensor, scratch: Tensor) -> Tensor:
         ctx.save_for_backward(scores, weight)
-        return weight * mask
+        ctx.scratch = scratch
+        kind = weight.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        return torch.mul(weight, mask, out=torch.empty_like(weight, dtype=dtype))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         scores, weight = ctx.saved_tensors
-        return (grads[0] * weight).mul_(scores.sign()), None, None
+        return (grads[0] * weight).mul_(torch.sign(scores, out=ctx.scratch)), None, None, None
 
 
 class Subset(nn.Module):
@@ -40,6 +46,7 @@ class Subset(nn.Module):
     """
 
     mask: Tensor
+    scratch: Tensor
 
     def __init__(self, shape: tuple[int, ...], bound: float, *, seed: int, name: str) -> None:
         super().__init__()
@@ -47,9 +54,12 @@ class Subset(nn.Module):
         unit = 2.0 * streams.uniform(streams.raw(seed, "scores", name, math.prod(shape))) - 1.0
         self.scores = nn.Parameter(torch.from_numpy((bound * unit).astype(np.float32)).view(shape))
         self.register_buffer("mask", torch.ones(shape, dtype=torch.bool), persistent=False)
+        self.register_buffer(
+            "scratch", torch.empty(shape), persistent=False
+        )  # memory that each step would ask for anew
 
     def forward(self, weight: Tensor) -> Tensor:
-        masked: Tensor = _StraightThrough.apply(self.scores, weight, self.mask)
+        masked: Tensor = _StraightThrough.apply(self.scores, weight, self.mask, self.scratch)
         return masked
 
 
@@ -80,7 +90,7 @@ class MaskedParameters:
         with torch.no_grad():
             if not self.pooled:
                 for name, subset in self.subsets.items():
-                    subset.mask = top_k_mask(subset.scores.abs(), self.kept[name])
+                    subset.mask = top_k_mask(torch.abs(subset.scores, out=subset.scratch), self.kept[name])
                 return
             for leaf in ("weight", "bias"):
                 group = [(n, s) for n, s in self.subsets.items() if n.rpartition(".")[2] == leaf]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 
 _SMALL = 8_192
-_SHIFT = 16
 _BUCKETS = 1 << 15
+_UPPER_HALF = 1 if sys.byteorder == "little" else 0
 
 
 def top_k_mask(magnitudes: Tensor, k: int) -> Tensor:
@@ -20,9 +22,9 @@ def top_k_mask(magnitudes: Tensor, k: int) -> Tensor:
         raise ValueError(f"k: got {k}, wanted a count between 0 and {magnitudes.numel()}")
     if k in (0, magnitudes.numel()):
         return torch.full_like(magnitudes, k > 0, dtype=torch.bool)
-    threshold = _kth_largest(magnitudes.reshape(-1), k)
+    threshold, reached = _kth_largest(magnitudes.reshape(-1), k)
     mask = magnitudes >= threshold
-    surplus = int(mask.sum()) - k
+    surplus = reached - k
     if surplus:  # ties at the threshold: drop the last ones
         flat = mask.reshape(-1).clone()
         ties = (magnitudes.reshape(-1) == threshold).nonzero()[:, 0]
@@ -31,14 +33,18 @@ def top_k_mask(magnitudes: Tensor, k: int) -> Tensor:
     return mask
 
 
-def _kth_largest(flat: Tensor, k: int) -> Tensor:
-    """The k-th largest entry of a vector of floats >= 0; the bit patterns of such floats are ordered as they are."""
-    n = flat.numel()
-    if n <= _SMALL or flat.dtype != torch.float32:
-        return flat.kthvalue(n - k + 1).values
-    bucket = flat.view(torch.int32) >> _SHIFT
-    from_top = torch.bincount(bucket, minlength=_BUCKETS).flip(0).cumsum(0)
-    place = int((from_top < k).sum())
-    above = int(from_top[place - 1]) if place else 0
-    band = flat[bucket == _BUCKETS - 1 - place]
-    return band.kthvalue(band.numel() - (k - above) + 1).values
+def _kth_largest(flat: Tensor, k: int) -> tuple[Tensor, int]:
+    """The k-th largest entry of a vector of floats >= 0, and how many entries are at least as large.
+
+    The bit patterns of such floats are ordered as the floats are.
+    """
+    n, above = flat.numel(), 0
+    band = flat
+    if n > _SMALL and flat.dtype == torch.float32:
+        bucket = flat.view(torch.int16)[_UPPER_HALF::2].contiguous()
+        from_top = torch.bincount(bucket, minlength=_BUCKETS).flip(0).cumsum(0)
+        place = int((from_top < k).sum())
+        above = int(from_top[place - 1]) if place else 0
+        band = flat[bucket == _BUCKETS - 1 - place]
+    threshold = band.kthvalue(band.numel() - (k - above) + 1).values
+    return threshold, above + int((band >= threshold).sum())
