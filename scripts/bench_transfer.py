@@ -2,7 +2,7 @@
 
     python scripts/bench_transfer.py
 
-Conv4 (d = 2048), density 0.5; 10,000 training images (mnist5k's own, and shifted copies of them), 400 for validation,
+Conv4 (d = 2048), density 0.5; 10,000 training images (the 3,600 of mnist5k, over and over), 400 for validation,
 1,000 for the test; float32 and bfloat16. Medians of interleaved runs. The bare forward pass has its images as floats
 in memory already and takes the fastest of several batch sizes; the probe trains its default three learning rates on
 the same forward passes. A slow machine skips repetitions, and then the slower precision's probe. The last line is one

@@ -113,7 +113,7 @@ def test_another_input_size_is_refused(networks: Any, task: Any) -> None:
 
 def test_features_of_another_shape_are_refused(network: Any, task: Any) -> None:
     network.dim = 23
-    with pytest.raises(UltError, match=r"network: got \(120, 24\), wanted features of shape \(b, 23\)"):
+    with pytest.raises(UltError, match=r"network: got \(64, 24\), wanted features of shape \(b, 23\)"):
         transfer(network, task)
 
 
