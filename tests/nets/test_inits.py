@@ -22,8 +22,9 @@ def weights(**spec: object) -> dict[str, np.ndarray]:
 
 
 def test_every_init_has_the_scale_of_he():
-    assert len(INITS.names()) >= 4
-    for init in INITS.names():
+    scaled = [name for name in INITS.names() if INITS.get(name).fan]
+    assert len(scaled) >= 5
+    for init in scaled:
         for name, w in weights(init=init).items():
             wanted = math.sqrt(2.0 / np.prod(w.shape[1:]))
             assert np.sqrt(np.mean(w.astype(float) ** 2)) == pytest.approx(wanted, rel=0.05), (init, name)
@@ -50,7 +51,7 @@ def test_orthogonal_rows_are_orthogonal():
 def test_a_tall_orthogonal_matrix_has_orthogonal_columns():
     from ult_lightning.nets import _streams as streams
 
-    w = INITS.get("orthogonal")(streams.raw(0, "t", "w", 12 * 5), (12, 5))
+    w = INITS.get("orthogonal").weight(streams.raw(0, "t", "w", 12 * 5), (12, 5))
     np.testing.assert_allclose(w.T @ w / 12.0, np.eye(5), atol=1e-12)
 
 
@@ -64,6 +65,41 @@ def test_nonzero_biases_have_the_product_of_the_layer_scales_and_leave_the_weigh
         bias = biased[name.replace("weight", "bias")]
         assert np.sqrt(np.mean(bias.astype(float) ** 2)) == pytest.approx(product, rel=0.4)
         assert np.count_nonzero(bias) == bias.size
+
+
+def test_uniform_biases_are_uniform_over_the_product_of_the_half_widths():
+    product = 1.0
+    for name, value in weights(
+        bias="nonzero", norm="none", init="kaiming_uniform", options={"width": 4}
+    ).items():
+        if name.endswith("weight"):
+            width = math.sqrt(6.0 / np.prod(value.shape[1:]))
+            product *= width
+            assert 0.99 * width < np.abs(value).max() <= width * (1 + 1e-6)
+        else:
+            assert 0.95 * product < np.abs(value).max() <= product * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("init", "width"), [("uniform", 1.0), ("burkholz_uniform", 2.0)])
+def test_the_inits_of_the_theory_have_no_fan_in(init, width):
+    for name, value in weights(bias="nonzero", norm="none", init=init).items():
+        wanted = width if name.endswith("weight") else 1.0
+        assert 0.9 * wanted < np.abs(value).max() <= wanted
+
+
+def test_looks_linear_layers_cancel_each_other():
+    """With the mirror of Balduzzi et al. a net without pooling is linear: h - h' of the halves is M x + v, exactly."""
+    spec = MotherSpec("lenet_300_100", norm="none", bias="nonzero", init="looks_linear")
+    body = build_mother(spec).body.double()
+    x, y = torch.randn(2, 5, 3, 32, 32, dtype=torch.float64)
+
+    def halves(x: torch.Tensor) -> torch.Tensor:
+        first, second = body(x).chunk(2, 1)
+        return first - second
+
+    middle = halves((x + y) / 2)
+    torch.testing.assert_close(middle, (halves(x) + halves(y)) / 2)
+    assert middle.abs().max() > 1e-3
 
 
 def test_biases_before_a_norm_are_refused():

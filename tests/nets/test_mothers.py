@@ -21,9 +21,15 @@ from ult_lightning.nets import (
 )
 from ult_lightning.tickets import Mask, MotherSpec, Ticket, TicketError
 
-OPTIONS = {"torchvision": {"name": "mobilenet_v3_small"}}
+OPTIONS = {
+    "torchvision": {"name": "mobilenet_v3_small"},
+    "stack": {"layers": ["flatten", {"linear": 8}, "relu", {"linear": 5}]},
+    "univariate": {"chain": [8, 8]},
+    "fourier": {"features": 6, "fold": [8, 4, 8]},
+}
 DIMS = {"conv": 2048, "conv2": 1024, "conv4": 2048, "conv6": 4096, "conv8": 2048, "lenet_300_100": 100,
-        "resnet18": 8192, "torchvision": 576}  # fmt: skip
+        "resnet18": 8192, "torchvision": 576, "stack": 5, "univariate": 1024, "polynomial": 4, "fourier": 6}  # fmt: skip
+WITHOUT_NORM = {"univariate", "polynomial", "fourier"}
 
 
 def mother(net: str, **spec: object):
@@ -45,6 +51,10 @@ def test_the_dimensions_listed_here_are_those_of_every_net():
 @pytest.mark.parametrize("net", sorted(DIMS))
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 def test_every_net_maps_images_to_features_with_every_norm(net, norm):
+    if net in WITHOUT_NORM and norm != "none":
+        with pytest.raises(UltError, match=f"wanted norm=none with net={net}"):
+            mother(net, norm=norm)
+        return
     built = mother(net, norm=norm)
     assert built.dim() == DIMS[net]
     assert not any(p.requires_grad for p in built.parameters())

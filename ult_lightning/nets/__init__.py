@@ -29,11 +29,14 @@ from ult_lightning.nets._mother import (
     statistics,
 )
 from ult_lightning.nets._select import top_k_mask
+from ult_lightning.nets._stack import parse_layer
+from ult_lightning.nets._theory import Chain, fold_chain
 
 __all__ = [
     "INITS",
     "NETS",
     "OWN",
+    "Chain",
     "Factory",
     "FrozenNetwork",
     "MaskedParameters",
@@ -48,12 +51,14 @@ __all__ = [
     "estimate_statistics",
     "evaluating",
     "fingerprint",
+    "fold_chain",
     "freeze",
     "hash_arrays",
     "maskable",
     "mother_fingerprint",
     "mother_weights",
     "parameter_count",
+    "parse_layer",
     "statistics",
     "top_k_mask",
 ]

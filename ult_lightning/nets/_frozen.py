@@ -26,6 +26,7 @@ Shape = tuple[int, ...]
 class FrozenNetwork(nn.Module):
     """Images (b, 3, 32, 32) to features (b, d), frozen: no gradient, no optimizer, always in eval mode.
 
+    A body with a method ``compact`` runs in the smaller form that it returns, the same function up to rounding.
     ``dim`` is d, ``spec`` the mother's spec. ``fingerprint()`` covers weights as they stand (masked) and statistics.
     """
 
@@ -33,6 +34,9 @@ class FrozenNetwork(nn.Module):
         super().__init__()
         self.mother = mother.requires_grad_(False)
         self.spec: MotherSpec = mother.spec
+        compact = getattr(mother.body, "compact", None)
+        nonnegative = mother.spec.input.range == "unit"
+        self.compact: nn.Module | None = compact(nonnegative=nonnegative) if callable(compact) else None
         self.dim = mother.dim()
         self.eval()
 
@@ -45,7 +49,9 @@ class FrozenNetwork(nn.Module):
                 f"a batch of shape {shape}",
                 "this ticket was made for that input size",
             )
-        features: Tensor = self.mother(x)
+        features: Tensor = (
+            self.mother(x) if self.compact is None else self.compact(mothers.adapt(x, self.spec.input))
+        )
         return features
 
     def train(self, mode: bool = True) -> Self:
@@ -56,6 +62,8 @@ class FrozenNetwork(nn.Module):
         """SHA-256 over the masked weights and the normalisation statistics as they are now."""
         body = self.mother.body
         tensors = {**dict(body.named_parameters()), **mothers.statistics(body)}
+        if self.compact is not None:
+            tensors |= {f"compact.{name}": p for name, p in self.compact.named_parameters()}
         return mothers.hash_arrays(mothers.as_arrays(tensors).items())
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ult_lightning.base import UltError, fault
 from ult_lightning.nets import _streams as streams
 from ult_lightning.nets._bodies import NETS
-from ult_lightning.nets._inits import INITS, weight_scale
+from ult_lightning.nets._inits import INITS, Draw, mirror
 from ult_lightning.tickets import InputSpec, MotherSpec
 
 Factory = Callable[[], nn.Module]
@@ -63,6 +63,14 @@ def adapt(x: Tensor, spec: InputSpec) -> Tensor:
     return x if spec.adapter == "none" else F.adaptive_avg_pool2d(x, int(spec.adapter.removeprefix("pool")))
 
 
+def adapted_shape(spec: InputSpec) -> tuple[int, int, int]:
+    """The shape (c, h, w) of one image behind the input adapter."""
+    if spec.adapter == "none":
+        return spec.shape
+    side = int(spec.adapter.removeprefix("pool"))
+    return (spec.shape[0], side, side)
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Puts every submodule in eval mode for the block and restores each one's mode after it."""
@@ -98,7 +106,8 @@ def build_mother(spec: MotherSpec, module: Factory | None = None) -> Mother:
 
 
 def _named_body(spec: MotherSpec) -> nn.Module:
-    return NETS.get(spec.net)(spec.options, norm=spec.norm, bias=spec.bias != "none", shape=spec.input.shape)
+    shape = adapted_shape(spec.input)
+    return NETS.get(spec.net)(spec.options, norm=spec.norm, bias=spec.bias != "none", shape=shape)
 
 
 def _own_body(spec: MotherSpec, module: Factory | None) -> nn.Module:
@@ -139,24 +148,38 @@ def statistics(module: nn.Module) -> dict[str, Tensor]:
 def draw_parameters(body: nn.Module, spec: MotherSpec) -> None:
     """Draws, in place, every Conv and Linear parameter from a stream of its own, named after it.
 
-    Weights have the scale s_l = sqrt(2 / fan_in), divided by sqrt(density) with ``scale_fan``. Non-zero biases have
-    the scale s_1 * ... * s_l (Burkholz et al. 2022), normal or, for the uniform init, uniform.
+    Weights have the scale s_l of the init, for most sqrt(2 / fan_in), divided by sqrt(density) with ``scale_fan``. Non-zero
+    biases have the scale s_1 * ... * s_l (Burkholz et al. 2022). A body with an attribute ``feature_scale`` learns the
+    product over all layers, by which it divides its features.
     """
-    draw, product = INITS.get(spec.init), 1.0
+    init, product, before = INITS.get(spec.init), 1.0, 0
     for name, parameter in maskable(body).items():
         shape = tuple(parameter.shape)
-        words = streams.raw(spec.seed, "mother", name, parameter.numel())
+        rows = init.mirrored and shape[0] % 2 == 0
         if name.endswith("weight"):
-            scale = weight_scale(shape, spec.scale_fan)
-            product *= scale
-            values = scale * draw(words, shape)
+            product *= init.scale(shape, spec.scale_fan)
+            columns = init.mirrored and before > 0 and shape[1] % before == 0
+            unit = _draw(init.weight, spec.seed, name, shape, rows, columns)
+            values = init.factor(shape, spec.scale_fan) * unit
+            before = shape[0] if rows else 0
         elif spec.bias == "nonzero":
-            unit = INITS.get("kaiming_uniform" if spec.init == "kaiming_uniform" else "kaiming_normal")
-            values = product * unit(words, shape)
+            values = product * _draw(init.bias, spec.seed, name, shape, rows, False)
         else:
             values = np.zeros(shape)
         with torch.no_grad():
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+    if hasattr(body, "feature_scale"):
+        body.feature_scale = product  # type: ignore[assignment]
+
+
+def _draw(
+    draw: Draw, seed: int, name: str, shape: tuple[int, ...], rows: bool, columns: bool
+) -> NDArray[np.float64]:
+    """Unit values of one parameter; with ``rows`` or ``columns`` one half is drawn and mirrored."""
+    half = (shape[0] // 2 if rows else shape[0], *shape[1:])
+    if columns:
+        half = (half[0], half[1] // 2, *half[2:])
+    return mirror(draw(streams.raw(seed, "mother", name, math.prod(half)), half), rows, columns)
 
 
 def as_arrays(tensors: dict[str, Tensor] | dict[str, nn.Parameter]) -> dict[str, NDArray[np.float32]]:
