@@ -13,14 +13,21 @@ from omegaconf import DictConfig, OmegaConf
 from tests.cli.conftest import Say
 from ult_lightning.cli import _conf, _messages
 from ult_lightning.cli import compare as compare_verb
+from ult_lightning.cli import construct as construct_verb
 from ult_lightning.cli import search as search_verb
 from ult_lightning.cli import transfer as transfer_verb
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-VERBS = ("search", "transfer", "compare", "report")
-READERS = {"search": search_verb.read, "transfer": transfer_verb.read, "compare": compare_verb.read}
+VERBS = ("search", "construct", "transfer", "compare", "report")
+READERS = {
+    "search": search_verb.read,
+    "construct": construct_verb.read,
+    "transfer": transfer_verb.read,
+    "compare": compare_verb.read,
+}
 NEEDED = {
     "search": ["sources=[digits]"],
+    "construct": [],
     "transfer": ["ticket=my.ticket", "targets=[digits]"],
     "compare": ["sources=[digits]", "targets=[mnist5k]"],
     "report": [],
@@ -77,7 +84,7 @@ def test_every_experiment_can_be_read(path: Path) -> None:
 def test_an_experiment_wins_over_the_root(verb: str, tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
     folder.mkdir()
-    key = {"search": "seed", "transfer": "seed", "compare": "out", "report": "out"}[verb]
+    key = {"search": "seed", "construct": "seed", "transfer": "seed", "compare": "out", "report": "out"}[verb]
     (folder / "mine.yaml").write_text(f"# @package _global_\n{key}: 77\n")
     with initialize_config_dir(str(CONF), version_base="1.3"):
         found = compose(
@@ -119,6 +126,18 @@ def test_head_defaults_are_those_of_the_code() -> None:
         assert set(composed("transfer", f"head={name}").head.options) == set(resolved_options(name, None))
 
 
+def test_function_head_defaults_are_those_of_the_code() -> None:
+    from ult_lightning.heads import FUNCTION_HEADS, function_head_options
+
+    assert len(FUNCTION_HEADS) > 0
+    for name in FUNCTION_HEADS:
+        told = transfer_verb.read(composed("transfer", f"head={name}", "targets=[polynomials]"))
+        assert told.head == name
+        assert function_head_options(name, told.options) == function_head_options(name)
+        options = composed("transfer", f"head={name}").head.options
+        assert set(options) == set(function_head_options(name))
+
+
 def test_net_options_are_accepted_by_the_nets() -> None:
     from ult_lightning.nets import build_mother
 
@@ -129,7 +148,7 @@ def test_net_options_are_accepted_by_the_nets() -> None:
             if "width" in composed("search", f"net={name}", *more).net.options
             else []
         )
-        told = search_verb.read(composed("search", f"net={name}", *more, *small))
+        told = search_verb.read(composed("search", f"net={name}", "norm=none", *more, *small))
         assert build_mother(told.spec).dim() > 0
 
 
@@ -139,14 +158,15 @@ def test_net_options_are_accepted_by_the_nets() -> None:
         ("net", "nets", "NETS"),
         ("init", "nets", "INITS"),
         ("method", "search", "METHODS"),
-        ("head", "heads", "HEADS"),
+        ("head", "heads", "HEADS FUNCTION_HEADS"),
         ("logger", "tracking", "LOGGERS"),
     ],
 )
 def test_each_group_offers_what_is_registered(group: str, room: str, registry: str) -> None:
     from importlib import import_module
 
-    names = set(getattr(import_module(f"ult_lightning.{room}"), registry).names())
+    home = import_module(f"ult_lightning.{room}")
+    names = {name for one in registry.split() for name in getattr(home, one).names()}
     assert names
     assert set(_conf.options_of(group)) == names
 
@@ -177,7 +197,7 @@ def test_flags_may_stand_anywhere(say: Say) -> None:
 def test_every_key_is_documented_in_its_yaml() -> None:
     """Each key of the root files and of common/ has a comment behind it or, as a mapping, inside it."""
     files = [*CONF.glob("*.yaml"), *(CONF / "common").glob("*.yaml")]
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         body = file.read_text().split("experiment: null\n")[-1]
         for line in body.splitlines():
