@@ -3,6 +3,15 @@
 from ult_lightning.heads import _logistic as _logistic  # registers itself
 from ult_lightning.heads import _sgd as _sgd  # registers itself
 from ult_lightning.heads._features import FeatureStream, FrozenError
+from ult_lightning.heads._functions import (
+    FUNCTION_HEADS,
+    FunctionFit,
+    FunctionResult,
+    check_takes_points,
+    function_head_options,
+    least_squares,
+    transfer_functions,
+)
 from ult_lightning.heads._linear import HEADS, HeadFit, HeadPath, LinearHead
 from ult_lightning.heads._logistic import logistic_path
 from ult_lightning.heads._ridge import LAMBDAS, RidgeStatistics, ridge_path, ridge_path_dual
@@ -10,10 +19,13 @@ from ult_lightning.heads._task_model import TaskModel, TaskModelError
 from ult_lightning.heads._transfer import TransferResult, option_names, transfer
 
 __all__ = [
+    "FUNCTION_HEADS",
     "HEADS",
     "LAMBDAS",
     "FeatureStream",
     "FrozenError",
+    "FunctionFit",
+    "FunctionResult",
     "HeadFit",
     "HeadPath",
     "LinearHead",
@@ -21,9 +33,13 @@ __all__ = [
     "TaskModel",
     "TaskModelError",
     "TransferResult",
+    "check_takes_points",
+    "function_head_options",
+    "least_squares",
     "logistic_path",
     "option_names",
     "ridge_path",
     "ridge_path_dual",
     "transfer",
+    "transfer_functions",
 ]
