@@ -16,14 +16,14 @@ from tests.conftest import command_environment
 from ult_lightning.base import UltError
 from ult_lightning.cli import _help, main, search
 
-HYDRA_VERBS = ("search", "transfer", "compare", "report")
+HYDRA_VERBS = ("search", "construct", "transfer", "compare", "report")
 
 
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",), ("help",)])
 def test_help_lists_every_verb(say: Say, words: tuple[str, ...]) -> None:
     answer = say(*words)
     assert answer.code == 0
-    assert len(_help.VERBS) == 6
+    assert len(_help.VERBS) == 7
     for verb in _help.VERBS:
         assert f"ult {verb}" in answer.out
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.cli.conftest import TINY, Say
 
@@ -37,7 +39,65 @@ COMPOSING = [
     (["search", "--resolve"], "--resolve flag"),
     (["search", "hydra.job.chdir=abc"], "hydra.job.chdir: Value 'abc' is not a valid bool"),
 ]
+CONSTRUCTING = [
+    (["degre=2"], "key: got 'degre', wanted a key of `ult construct`; did you mean degree?"),
+    (["family=polynomial", "init=unifrom"], "did you mean uniform?"),
+    (["experiment=theory_kep"], "experiment: got 'theory_kep'"),
+]
+COMPOSING += [(["construct", "logger=none", *words], said) for words, said in CONSTRUCTING]
+CONSTRUCTIONS = [
+    ([], "family: got None, wanted one of polynomial, fourier, univariate, network"),
+    (["family=polynomail"], "family: got 'polynomail', wanted one of fourier, network, polynomial, univariate; did you"),
+    (["family=polynomial", "degree=0"], "degree: got 0, wanted a whole number of at least 1"),
+    (["family=polynomial", "inputs=-2"], "inputs: got -2, wanted a whole number of at least 1"),
+    (["family=polynomial", "inputs=2.5"], "inputs: got 2.5, wanted a whole number"),
+    (["family=polynomial", "inputs=30", "degree=9"], "degree: got 9, wanted at most 20,000 monomials"),
+    (["family=polynomial", "inputs=30", "degree=9", "linear=50"], "degree: got 9, wanted at most 20,000 monomials"),
+    (["family=polynomial", "eps=0"], "eps: got 0.0, wanted a number above 0"),
+    (["family=polynomial", "eps=-1e-3"], "eps: got -0.001, wanted a number above 0"),
+    (["family=polynomial", "eps=0.7"], "eps: got 0.7, wanted a number above 0 and below 0.5"),
+    (["family=polynomial", "eps=small"], "eps: got 'small', wanted a number"),
+    (["family=polynomial", "seed=-1"], "seed: got -1, wanted a whole number of at least 0"),
+    (["family=polynomial", "style=tow"], "style: got 'tow', wanted one of two, direct"),
+    (["family=polynomial", "style=tow", "linear=50"], "style: got 'tow', wanted one of two, direct"),
+    (["family=polynomial", "log=[20,-3,20]"], "log: got [20, -3, 20], wanted two or three widths"),
+    (["family=polynomial", "exp=20"], "exp: got [20], wanted two or three widths"),
+    (["family=polynomial", "linear=0"], "linear: got 0, wanted a whole number of at least 1"),
+    (["family=polynomial", "tolerance=0"], "tolerance: got 0.0, wanted a number above 0"),
+    (["family=polynomial", "pieces=3"], "pieces: got [3], wanted 2 numbers, [log,exp], for family=polynomial"),
+    (["family=polynomial", "pieces=[3,0]"], "pieces: got [3, 0], wanted whole numbers of at least 1"),
+    (["family=univariate", "function=sin", "pieces=[3,4]"], "pieces: got [3, 4], wanted one number"),
+    (["family=polynomial", "exponents=[]"], "exponents: got [], wanted rows of whole numbers >= 0"),
+    (["family=polynomial", "exponents=many"], "exponents: got ['many'], wanted rows of whole numbers >= 0"),
+    (["family=polynomial", "exponents=[[1,0],[1]]"], "exponents: got [[1, 0], [1]], wanted rows"),
+    (["family=polynomial", "exponents=[[0,0]]"], "exponents: got [0, 0], wanted rows of 2 whole numbers >= 0, none"),
+    (["family=polynomial", "exponents=[[1.5,0]]"], "exponents: got [1.5, 0], wanted rows of 2 whole numbers"),
+    (["family=polynomial", "exponents=[[1,0]]", "inputs=3"], "exponents: got [1, 0], wanted rows of 3 whole numbers"),
+    (["family=polynomial", "exponents=[[1,0]]", "degree=2"], "degree: got 2, wanted no degree beside exponents"),
+    (["family=polynomial", "bound=2"], "bound: got 2, wanted null, since family=polynomial takes inputs, degree,"),
+    (["family=network", "degree=2"], "degree: got 2, wanted null, since family=network takes target, mode, block"),
+    (["family=polynomial", "pool=99"], "pool: got 99, wanted a whole number from 1 to 32"),
+    (["family=polynomial", "pool=3", "inputs=4"], "inputs: got 4, wanted null or 9, since pool=3"),
+    (["family=fourier", "bound=0"], "bound: got 0, wanted a whole number of at least 1"),
+    (["family=fourier", "fold=maybe"], "fold: got 'maybe', wanted true, false, or the widths of the triangle wave"),
+    (["family=fourier", "inputs=30", "bound=9", "linear=50"], "bound: got 9, wanted at most 10,000 frequencies"),
+    (["family=univariate"], "function: got None, wanted a name; for example function=sin"),
+    (["family=univariate", "function=sine"], "function: got 'sine', wanted one of cos, exp, log"),
+    (["family=univariate", "function=square", "chain=[30,3,30]", "eps=1e-4"],
+     "wanted at least 0.042, since with your chain the certificate is 0.0418; the theory's laws choose chain=[399,59,"),
+    (["family=network"], "target: got None, wanted a file; write it with ult_lightning.construct.save_target"),
+    (["family=network", "target=absent"], "target: got 'absent', wanted a file that exists"),
+    (["family=network", "target=absent", "mode=3L"], "mode: got '3L', wanted one of 2L, L+1"),
+    (["family=network", "target=absent", "calibration=absent.npy"], "calibration: got 'absent.npy', wanted a .npy file"),
+    (["family=polynomial", "options.fast=true"], "options: got {'fast': True}, wanted none"),
+    (["family=polynomial", "study=kept"], "family: got 'polynomial', wanted null, since study=kept is there too"),
+    (["study=blok_size"], "study: got 'blok_size'"),
+    (["study=block_size", "degree=2"], "degree: got 2, wanted no value, since a study has its own"),
+    (["study=block_size", "seed=3"], "seed: got 3, wanted no value, since a study has its own"),
+    (["study=block_size", "+options.sedes=[1]"], "option of the study block_size: got 'sedes'"),
+]  # fmt: skip
 READING = [
+    *((["construct", "logger=none", *words], said) for words, said in CONSTRUCTIONS),
     (["search"], "sources: got None, wanted a value; for example 'sources=[mnist5k]'"),
     (["transfer", "targets=[digits]"], "ticket: got None, wanted a value; for example ticket=my.ticket"),
     (["transfer", "ticket=x"], "targets: got None"),
@@ -146,6 +206,30 @@ def test_a_file_that_is_no_ticket(say: Say, tmp_path: Path, verb: str, content: 
     assert answer.code == 2
     assert "odd.ticket" in answer.sentence
     assert said in answer.sentence.lower()
+
+
+def test_an_unsupported_layer_in_a_target_file(say: Say) -> None:
+    """`save_target` refuses such modules, so that only a file of somebody else's can hold one."""
+    from safetensors.torch import save_file
+
+    entries = [{"linear": 2}, "sigmoid", {"linear": 2}]
+    save_file({"0.weight": torch.ones(2, 2)}, "odd.safetensors", metadata={"layers": json.dumps(entries)})
+    answer = say("construct", "family=network", "target=odd.safetensors", "logger=none")
+    assert answer.code == 2
+    assert answer.sentence.startswith('target layer 1: got \'sigmoid\', wanted "relu", "flatten"')
+
+
+def test_an_eps_that_the_laws_cannot_reach_names_widths(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ult_lightning.construct import UnivariatePlan
+
+    small = UnivariatePlan((30, 4, 30), 3, 0.5)
+    monkeypatch.setattr("ult_lightning.construct._univariate.plan_univariate", lambda *_, **__: small)
+    answer = say("construct", "family=univariate", "function=square", "eps=1e-4", "logger=none")
+    assert answer.code == 2
+    sentence = answer.err.strip().splitlines()[-1]
+    assert sentence.startswith("ult: error: eps: got 0.0001, wanted at least 0.0")
+    assert "chain=[60,8,60]" in sentence
+    assert not list(Path().rglob("*.ticket"))
 
 
 def test_a_store_that_is_a_file(say: Say, tmp_path: Path) -> None:

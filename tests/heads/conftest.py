@@ -27,7 +27,9 @@ class FakeNetwork(nn.Module):
             self.map.bias.copy_(torch.randn(dim, generator=generator) / 5)
         self.requires_grad_(False)
         self.dim = dim
-        self.spec = SimpleNamespace(input=SimpleNamespace(shape=shape, range=range, adapter="none"))
+        self.spec = SimpleNamespace(
+            input=SimpleNamespace(shape=shape, range=range, adapter="none", crop=None, pool=None)
+        )
         self.calls = 0
 
     def forward(self, x: Tensor) -> Tensor:

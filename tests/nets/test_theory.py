@@ -97,6 +97,16 @@ def test_colour_images_are_averaged_to_grey():
     network = freeze(build_mother(spec))
     images = torch.rand(4, 3, 32, 32)
     assert network.dim == 49
+    cut = MotherSpec(
+        "univariate", {"chain": [6, 6]}, norm="none", bias="nonzero", init="uniform",
+        input=InputSpec((3, 32, 32), range="unit", adapter="crop28pool7"),
+    )  # fmt: skip
+    blocks = images[:, :, 2:30, 2:30].reshape(4, 3, 7, 4, 7, 4).mean((3, 5))
+    padded = torch.nn.functional.interpolate(blocks, size=28, mode="nearest")
+    padded = torch.nn.functional.pad(padded, (2, 2, 2, 2), value=9.0)  # the border is not looked at
+    torch.testing.assert_close(
+        freeze(build_mother(cut))(images), freeze(build_mother(cut))(padded), rtol=1e-4, atol=1e-5
+    )
     grey = images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     torch.testing.assert_close(network(images), network(grey), rtol=1e-4, atol=1e-5)
 

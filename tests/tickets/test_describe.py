@@ -33,6 +33,30 @@ PROVENANCE = {
 }
 
 
+CERTIFICATE = {
+    "bound": 0.0009468,
+    "bounds": [0.0006, 0.0009468],
+    "domain": "[0, 1]^3",
+    "wanted": "prod_i ((1 + x_i) / 2)^r_ji",
+    "kind": "rigorous: from parts",
+    "parts": {"log": 0.0002538, "float32": 7.533e-06},
+    "sampled": 0.0004734,
+    "samples": 4096,
+}
+CONSTRUCTED = {
+    "made_by": "construct",
+    "method": "polynomial",
+    "config": {
+        "family": "polynomial",
+        "eps": 1e-3,
+        "spec": {"seed": 0},
+        "exponents": [[1] * 99] * 9,
+        "plan": {"log": [2, 3]},
+    },
+    "certificate": CERTIFICATE,
+}
+
+
 @pytest.fixture
 def full(make: Callable[..., Ticket]) -> Ticket:
     return make(provenance=PROVENANCE, spec=MotherSpec("conv2", {"width": 2}, seed=3, scale_fan=0.5))
@@ -63,6 +87,48 @@ def test_it_tells_what_a_person_wants_to_know(full: Ticket, tmp_path: Path) -> N
         assert line in text.splitlines()
     assert "Settings     augment no, batch_size 128, density 0.5, lr 0.1, setting_0 a word" in text
     assert "max_steps" not in text
+
+
+def test_a_certificate_in_words(make: Callable[..., Ticket]) -> None:
+    lines = describe(make(provenance=CONSTRUCTED)).splitlines()
+    for line in [
+        "Made by      construct, polynomial",
+        "Settings     eps 0.001, family polynomial, plan (log [2, 3])",
+        "Certificate  sup error at most 0.0009468 (asked for: 0.001) on all of [0, 1]^3, each of the 2",
+        "             features, float32 arithmetic included",
+        "Wanted       prod_i ((1 + x_i) / 2)^r_ji",
+        "Proof        rigorous: from parts",
+        "Parts        float32 7.53e-06, log 0.000254",
+        "Sampled      0.0004734 at most at 4,096 points, 50 % of the certificate",
+    ]:
+        assert line in lines
+
+
+def test_the_certificate_of_a_network(make: Callable[..., Ticket]) -> None:
+    certificate = {"kind": "interval (loose)", "bound": 0.5, "sampled": 0.01, "relative": 0.002}
+    provenance = {"made_by": "construct", "config": {"eps": 0.01}, "certificate": certificate}
+    lines = describe(make(provenance=provenance)).splitlines()
+    for line in [
+        "Certificate  sup error at most 0.5 on all inputs in [0, 1], float32 arithmetic included",
+        "Wanted       the outputs of the target network",
+        "Proof        interval (loose)",
+        "Sampled      0.01 at most, 0.002 of the largest output, 2 % of the certificate",
+    ]:
+        assert line in lines
+
+
+@pytest.mark.parametrize("key", CERTIFICATE)
+@pytest.mark.parametrize("wrong", [None, True, "text", [1], {"a": None}], ids=str)
+def test_an_odd_certificate_can_be_shown(make: Callable[..., Ticket], key: str, wrong: object) -> None:
+    text = describe(make(provenance=CONSTRUCTED | {"certificate": CERTIFICATE | {key: wrong}}))
+    assert ("Certificate" in text) == (key != "bound")
+    assert "Parameter" in text
+
+
+def test_a_ticket_over_numbers_is_shown_with_its_own_command(make: Callable[..., Ticket]) -> None:
+    text = describe(make(spec=MotherSpec("conv2", {"width": 1}, input=InputSpec((1, 1, 3), range="unit"))))
+    assert "features = network(numbers)  # (b, 1, 1, 3) -> (b, d), frozen" in text
+    assert "ult transfer ticket=my.ticket targets=[polynomials] head=lstsq" in text
 
 
 def test_one_row_per_parameter_and_aligned_columns(full: Ticket) -> None:
@@ -109,7 +175,7 @@ def test_a_bare_ticket_has_no_empty_labels(make: Callable[..., Ticket]) -> None:
     "provenance",
     [
         {key: wrong}
-        for key in (*PROVENANCE, "created")
+        for key in (*PROVENANCE, "created", "certificate")
         for wrong in (None, 3, "text", [1], ["a"], [{}], {"a": None}, {"a": [1, {"b": True}]})
         if key != "id"
     ],

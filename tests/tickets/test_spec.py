@@ -25,7 +25,7 @@ specs = st.builds(
         InputSpec,
         shape=st.tuples(st.integers(1, 4), st.integers(7, 64), st.integers(7, 64)),
         range=st.sampled_from(["standardized", "unit"]),
-        adapter=st.sampled_from(["none", "pool7", "pool1"]),
+        adapter=st.sampled_from(["none", "pool7", "pool1", "crop7pool5"]),
     ),
 )
 
@@ -115,9 +115,12 @@ def test_refusals(arguments: dict[str, object], message: str) -> None:
         ({"shape": 3}, "input.shape: got 3, wanted three whole numbers"),
         ({"shape": (3, 32.0, 32)}, "input.shape: got 32.0, wanted a whole number"),
         ({"range": "raw"}, "input.range: got 'raw', wanted one of standardized, unit."),
-        ({"adapter": "pool"}, "input.adapter: got 'pool', wanted 'none' or 'pool<H>', as in 'pool7'."),
-        ({"adapter": "pool0"}, "input.adapter: got 'pool0', wanted 'none' or 'pool<H>'"),
-        ({"adapter": None}, "input.adapter: got None, wanted 'none' or 'pool<H>'"),
+        ({"adapter": "pool"}, "input.adapter: got 'pool', wanted 'none', 'pool<H>' or 'crop<S>pool<H>', as in 'pool7'."),
+        ({"adapter": "pool0"}, "input.adapter: got 'pool0', wanted 'none', 'pool<H>'"),
+        ({"adapter": None}, "input.adapter: got None, wanted 'none', 'pool<H>'"),
+        ({"adapter": "crop28"}, "input.adapter: got 'crop28', wanted 'none', 'pool<H>'"),
+        ({"adapter": "crop33pool7"}, "input.adapter: got 'crop33pool7', wanted a crop of at most 32."),
+        ({"adapter": "crop6pool7"}, "input.adapter: got 'crop6pool7', wanted a pool of at most 6; pooling never enlarges."),
         ({"adapter": "pool33"}, "input.adapter: got 'pool33', wanted a pool of at most 32; pooling never enlarges."),
     ],
 )  # fmt: skip

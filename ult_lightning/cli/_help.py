@@ -6,6 +6,7 @@ OVERVIEW = """\
 ult: prune one random network once, then serve many tasks with a linear head each.
 
   ult search      find one mask over a random network for your source tasks -> a ticket file
+  ult construct   prune a random network by theory, with a certificate: no data, no training -> a ticket file
   ult transfer    fit a linear head on a frozen ticket for new tasks -> rows
   ult compare     pruning against training on equal terms: arms x targets x seeds -> rows, table, figure
   ult report      rows of a store -> tables (CSV, Markdown), a figure (PNG), one HTML page
@@ -17,7 +18,7 @@ Start here:
   ult search 'sources=[mnist5k]' net=conv2 trainer.max_epochs=4 out=my.ticket
   ult transfer ticket=my.ticket 'targets=[digits]'
 
-`ult VERB --help` tells its keys. search, transfer, compare and report take key=value overrides (Hydra),
+`ult VERB --help` tells its keys. search, construct, transfer, compare and report take key=value overrides (Hydra),
 -m with comma-separated values for a sweep, --cfg job to see what would run, --config-dir FOLDER for your own YAML.
 """
 
@@ -42,18 +43,50 @@ Examples:
   ult search -m 'sources=[mnist5k]' density=0.1,0.3,0.5 seed=0,1,2 'out=d${density}-s${seed}.ticket'
 """
 
+_CONSTRUCT = """\
+ult construct: prune one random network, by subset sums, into a ticket that is proven to be near what it is made for.
+
+  family=polynomial        all monomials of inputs=3 numbers in [0, 1] up to degree=3; or 'exponents=[[1,0],[2,1]]'
+  family=fourier           cosines of inputs=2 numbers, frequencies with |n|_1 up to bound=2; fold=true trades width
+                           for depth
+  family=univariate        function=log|exp|sin|cos|square|sigmoid|tanh
+  family=network           target=FILE of ult_lightning.construct.save_target(module, path): Linear, Conv2d, ReLU,
+                           MaxPool2d, Flatten;  mode=2L|L+1  block=20  calibration=FILE.npy  feedback=true
+                           low_noise=true  input_shape=[c,h,w]
+  eps=1e-3                 the largest error allowed on the whole domain (network: the tolerance of one weight)
+  pool=7                   polynomial, fourier: a ticket over images, averaged to 7 x 7 numbers
+  init=NAME  style=two|direct  seed=0      the random network, drawn once and never again
+  log= linear= exp= wave= fold= chain=     your own widths, as in log=[200,12,200] linear=200; without them, and
+  pieces=  tolerance=      pieces of the piecewise-linear functions, the laws of the theory choose from eps
+  out=FILE                 a copy of the ticket for you;  store=store  force=true  logger=wandb|csv|none
+  device=auto  name=... group=... tags=[...]  traceback=true
+
+  experiment=theory_...    a study of the theory instead: rows, a figure and a CSV in out=FOLDER;  options.KEY=VALUE,
+                           options.fast=true for a quick look
+
+Examples:
+  ult construct family=polynomial inputs=3 degree=3 eps=1e-3 seed=0 out=poly.ticket
+  ult construct -m family=fourier inputs=2 bound=2 fold=true,false eps=0.01,0.02
+  ult construct experiment=theory_kept out=figures
+"""
+
 _TRANSFER = """\
 ult transfer: fit a linear head on a frozen ticket for every target task, and store one row per result.
 
   ticket=FILE              a ticket file, or the id of one in the store (needed)
-  targets=[A,B]            tasks to solve (needed): the same names as for `ult search`
-  head=ridge               or logistic, sgd;  head.options.KEY=VALUE
+  targets=[A,B]            tasks to solve (needed): the same names as for `ult search`, or functions
+  head=ridge               or logistic, sgd; lstsq for functions;  head.options.KEY=VALUE
   shots=[1,5,10]  draws=3  few images per class, drawn several times
   seed=0  train_limit=N    the splits; images per task;  precision=32|bf16|auto
   save=FOLDER or FILE      keep ticket and head for use: ult_lightning.TaskModel.load(FILE)(images) -> logits
   store=store  data_dir=data  download=true  force=true  device=auto  logger=wandb|csv|none  traceback=true
 
 A target whose classes the search saw is allowed; its row says `seen`.
+
+Functions are targets for tickets over numbers (their input is (1, 1, d)): polynomials, trigonometric, products,
+outside (in no such family); polynomials:3 bounds the degree, {name:polynomials,count:20,norm:2} says more.
+For example: ult transfer ticket=poly.ticket 'targets=[polynomials,products,outside]' head=lstsq
+Rows: the worst sup and RMS error on points that the head did not see, with the certified bound beside it.
 
 Examples:
   ult transfer ticket=my.ticket 'targets=[digits]' head=ridge
@@ -83,6 +116,7 @@ Examples:
 
 _REPORT = """\
 ult report: the rows of a store -> table.csv, table.md, figure.png and one self-contained report.html.
+(Rows of function targets are a table of their own: functions.csv.)
 
   store=store              the folder with the rows
   tasks=[A,B] arms=[...] seeds=[...]    only these rows
@@ -108,7 +142,7 @@ Examples:
 """
 
 _TICKET = """\
-ult ticket show FILE: what is in a ticket: mother, density per parameter, sources, accuracies, what to do next.
+ult ticket show FILE: what is in a ticket: mother, density, certificate, sources, accuracies, what to do next.
 
   FILE                     a ticket file, or the id of a ticket in the store
   store=store              where to look for an id
@@ -121,6 +155,7 @@ Examples:
 
 VERBS: dict[str, str] = {
     "search": _SEARCH,
+    "construct": _CONSTRUCT,
     "transfer": _TRANSFER,
     "compare": _COMPARE,
     "report": _REPORT,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from ult_lightning.base import UltError, unknown
+from ult_lightning.base import UltError, unknown, write_text
 from ult_lightning.cli._job import Place, run_job
 from ult_lightning.cli._out import check_folder
 from ult_lightning.cli._reader import Reader
@@ -33,12 +33,19 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     check_folder("out", out)
     place.claim(out)
     rows = chosen_rows(store, tasks=tasks, arms=arms, seeds=seeds)
-    from ult_lightning.report import table, write_report
+    from ult_lightning.report import function_csv, function_text, split_rows, table, write_report
 
-    command = place.command("report")
-    paths = write_report(rows, out, command=command, **words)
-    print(table(rows, command=command, **words).text())
-    print("Written:", ", ".join(str(path) for path in paths.values()))
+    functions, others = split_rows(rows)
+    paths: list[Path] = []
+    if others or not functions:
+        command = place.command("report")
+        paths += write_report(others, out, command=command, **words).values()
+        print(table(others, command=command, **words).text())
+    if functions:
+        paths.append(out / "functions.csv")
+        write_text(paths[-1], function_csv(functions))
+        print(*([""] if others else []), function_text(functions), sep="\n")
+    print("Written:", ", ".join(str(path) for path in paths))
     return None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from ult_lightning.base import UltError, fault
+from ult_lightning.cli import _functions as functions
 from ult_lightning.cli import _settings as settings
 from ult_lightning.cli._job import Place, run_job
 from ult_lightning.cli._out import check_file, check_folder
@@ -19,7 +20,7 @@ from ult_lightning.cli._reader import Reader
 from ult_lightning.cli._tables import aligned, shown
 
 if TYPE_CHECKING:
-    from ult_lightning.data import Task, TaskSpec
+    from ult_lightning.data import FunctionSpec, Task, TaskSpec
     from ult_lightning.heads import TransferResult
     from ult_lightning.nets import FrozenNetwork
     from ult_lightning.results import Row
@@ -28,10 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TransferJob:
-    """Everything that `ult transfer` was told. `shots` is (None,) for the whole training part."""
+    """Everything that `ult transfer` was told: image `targets` or `functions`.
+
+    `shots` is (None,) for the whole training part.
+    """
 
     ticket: str
     targets: tuple[TaskSpec, ...]
+    functions: tuple[FunctionSpec, ...]
     head: str
     options: dict[str, Any]
     shots: tuple[int | None, ...]
@@ -60,18 +65,22 @@ def read(cfg: DictConfig) -> TransferJob:
 
     reader = Reader(cfg)
     ticket = reader.word("ticket")
-    targets = settings.task_specs(reader, "targets", settings.limits(reader))
+    limits = settings.limits(reader)
     machine = settings.machine(reader)
-    head, options = settings.head_settings(reader)
+    asked = functions.function_specs(reader, machine.data_dir)
+    targets = () if asked else settings.task_specs(reader, "targets", limits)
+    head, options = functions.head_settings(reader, asked)
+    precision = reader.word("precision")
     found = TransferJob(
         ticket=ticket,
         targets=targets,
+        functions=asked,
         head=head,
         options=options,
         shots=_shots(reader),
         draws=reader.whole("draws"),
         seed=reader.whole("seed"),
-        precision=resolve_precision(reader.word("precision"), machine.device),
+        precision="32" if asked and precision == "auto" else resolve_precision(precision, machine.device),
         machine=machine,
         logging=settings.logging(reader),
         save=reader.optional_path("save"),
@@ -79,12 +88,14 @@ def read(cfg: DictConfig) -> TransferJob:
     reader.refuse_unread("transfer")
     if found.draws < 1:
         raise fault("draws", found.draws, "a whole number, at least 1")
-    settings.at_least_one("targets", [spec.id for spec in targets])
+    settings.at_least_one("targets", [spec.id for spec in asked or targets])
+    if asked:
+        functions.refuse_image_keys(precision=found.precision, shots=found.shots, save=found.save, **limits)
     return found
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
-    """One row per target, shots and draw; returns their mean value."""
+    """One row per target, shots and draw (functions: two per target); returns their mean value (sup error)."""
     from ult_lightning.results import RowStore
     from ult_lightning.tickets import Ticket
 
@@ -93,6 +104,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     models = _Models(told, place) if told.save is not None else None
     told.machine.start()
     ticket = Ticket.load(find_ticket_file(told.ticket, told.machine.store))
+    functions.check_fit(ticket, told.functions, told.targets)
     store = RowStore(told.machine.store)
     tasks = told.machine.load(told.targets, seed=told.seed)
     network: Any = ticket.network()
@@ -103,7 +115,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     ) as mirror:
         mirror.use_ticket(ticket)
         stored = set() if told.machine.force else set(store.ids())
-        rows = []
+        rows = functions.rows(told, ticket, network, store) if told.functions else []
         for task in tasks:
             rows += [
                 _row(told, ticket, network, task, shots, draw, store, models) for shots, draw in told.points()
@@ -112,10 +124,10 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     after = network.fingerprint()
     if after != before:
         raise UltError(f"The ticket's network changed: fingerprint {before[:16]} before, {after[:16]} after.")
-    table = rows_table(rows, stored)
+    table = functions.rows_table(rows, stored) if told.functions else rows_table(rows, stored)
     saved = models.written if models is not None else []
     print(end_screen(told, ticket, table, fingerprint=after, saved=saved, where=mirror.where))
-    return fmean(row.value for row in rows)
+    return fmean(row.value for row in rows if row.metric in ("accuracy", "sup_error"))
 
 
 def find_ticket_file(name: str, store: Path) -> Path:

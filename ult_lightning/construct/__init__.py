@@ -23,13 +23,15 @@ from ult_lightning.construct._polynomial import (
     plan_polynomial,
     polynomial_ticket,
 )
-from ult_lightning.construct._settings import ConstructError
+from ult_lightning.construct._settings import DEFAULT_EPS, STYLES, ConstructError
 from ult_lightning.construct._subset_sum import Engine, Subsets, fixed_size, low_noise, min_error, sparsest
 from ult_lightning.construct._univariate import UnivariatePlan, plan_univariate, univariate_ticket
 
 __all__ = [
+    "DEFAULT_EPS",
     "FUNCTIONS",
     "SECOND_MOMENT",
+    "STYLES",
     "Allocation",
     "Certificate",
     "ConstructError",

@@ -79,13 +79,14 @@ def build_chain(
 ) -> ChainReport:
     """Keep, in ``layers`` (three or four of them), what makes ``out_scale`` f(x) from the input ``in_scale`` x.
 
-    ``pieces``: linear pieces to use at most. ``tolerance``: how far each knot's value may be off, as an error of f. Going from
+    ``pieces``: linear pieces to use at most; of two random layers the second has a unit for each. ``tolerance``: how far each knot's value may be off, as an error of f. Going from
     right to left, each coefficient aims at the wanted value at the *next* knot given all errors so far, so that they do
     not add up. ``economy``: what a parameter counts in the choice of knots, see `choose_knots`; ``biases``: units of the first
     layer that serve as constants for them all.
     """
     *front, mix, out = layers
     found = candidates(tuple(front), in_scale, biases=biases)
+    pieces = min(pieces, len(front[-1].v)) if len(front) == 2 else pieces
     cover, chosen = choose_knots(function, found, pieces, once=len(front) == 2, economy=economy)
     path = _Path(function, found, cover, chosen, _Coefficients(mix, out), tolerance * out_scale, out_scale)
     path.right_sided()

@@ -26,10 +26,11 @@ from ult_lightning.construct._linear import build_linear
 from ult_lightning.construct._piecewise import gamma, propagate, sup_error
 from ult_lightning.construct._refine import prune_within
 from ult_lightning.construct._settings import (
+    DEFAULT_EPS,
     ConstructError,
     Notice,
+    limit_of,
     one_of_styles,
-    positive,
     silent,
     whole,
     widths_in_words,
@@ -208,7 +209,7 @@ def certify_fourier(draft: Draft, rows: Frequencies, phases: Floats) -> Certific
 def fourier_ticket(
     inputs: int = 1,
     bound: int = 2,
-    eps: float = 1e-2,
+    eps: float | None = None,
     *,
     fold: bool = False,
     seed: int = 0,
@@ -221,7 +222,7 @@ def fourier_ticket(
     """Prune one random network into cos(2 pi (n . x + phase)), each within ``eps`` on [0, 1]^d.
 
     Two phases for every frequency n in Z^d, up to sign, with 0 < |n|_1 <= ``bound``; the ticket's certificate lists both.
-    Other arguments as for `polynomial_ticket`. Raises ``UltError`` for wrong arguments and where the mother does not
+    ``eps``: 1e-2 by default. Other arguments as for `polynomial_ticket`. Raises ``UltError`` for wrong arguments and where the mother does not
     hold such a ticket; she is never drawn again.
     """
     start = time.perf_counter()
@@ -233,8 +234,8 @@ def fourier_ticket(
             "bound", bound, f"at most {_MOST_FEATURES:,} features", f"{inputs} inputs have more frequencies"
         )
     rows = frequencies(inputs, bound)
-    limit = positive("eps", eps, 0.5) if plan is None else None
-    plan = plan or plan_fourier(rows, eps, fold=fold, style=style)
+    limit = limit_of("fourier", eps, plan is not None)
+    plan = plan or plan_fourier(rows, limit or DEFAULT_EPS["fourier"], fold=fold, style=style)
     spec = fourier_mother(
         plan, rows, seed=seed, init=init, input=input or InputSpec((1, 1, inputs), range="unit")
     )
@@ -243,13 +244,14 @@ def fourier_ticket(
     }  # fmt: skip
     notice(f"mother of {widths_in_words(1, linear=plan.linear, fold=plan.fold, wave=plan.wave)}")
     draft = Draft(spec)
-    certificate, _ = prune_within(
+    certificate, used = prune_within(
         draft,
         plan,
         limit,
         attempt=lambda plan: _attempt(draft, rows, plan),
         finer=_finer,
         widths=lambda by: widths_in_words(by, linear=plan.linear, fold=plan.fold, wave=plan.wave),
+        describe=lambda plan: f"{plan.pieces_per_period} pieces per period",
         notice=notice,
     )
     phases = _phases(draft)
@@ -259,7 +261,12 @@ def fourier_ticket(
         domain=f"[0, 1]^{inputs}", wanted="cos(2 pi (n_j . x + phase_j))", sampled=sampled
     )
     found |= {"frequencies": np.repeat(rows, 2, axis=0).tolist(), "phases": phases.tolist()}
-    provenance = {"method": "fourier", "config": config, "certificate": found}
+    provenance = {
+        "method": "fourier",
+        "config": config,
+        "pieces": used.pieces_per_period,
+        "certificate": found,
+    }
     return draft.ticket(provenance, seconds=time.perf_counter() - start)
 
 

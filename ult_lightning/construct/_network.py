@@ -26,6 +26,7 @@ from ult_lightning.construct._network_bound import network_bound
 from ult_lightning.construct._network_prune import Mode, Settings, prune_network
 from ult_lightning.construct._network_solve import Solved
 from ult_lightning.construct._network_target import Step, input_shape_of, outputs, read_target
+from ult_lightning.construct._settings import ConstructError
 from ult_lightning.tickets import InputSpec, MotherSpec
 
 if TYPE_CHECKING:
@@ -88,7 +89,9 @@ def network_ticket(
     targets, missed = (sum(getattr(s, key) for s in solved) for key in ("targets", "missed"))
     if 2 * missed > targets:
         wanted = f"a block in which more than half of the {targets} subset sums come within eps={eps}"
-        raise fault("block", block, wanted, f"try block={max(15, 2 * block)} or a larger eps")
+        raise fault(
+            "block", block, wanted, f"try block={max(15, 2 * block)} or a larger eps", error=ConstructError
+        )
     bound = network_bound(gauged, effective, shape) / gain
     known = None if data is None and not feedback else points
     config = _config(steps, settings, shape, init, known) | {"seed": seed}

@@ -24,7 +24,15 @@ from ult_lightning.construct._layers import Draft
 from ult_lightning.construct._linear import build_linear
 from ult_lightning.construct._piecewise import PiecewiseLinear, gamma, propagate, refine, sup_error
 from ult_lightning.construct._refine import prune_within
-from ult_lightning.construct._settings import Notice, one_of_styles, positive, silent, whole, widths_in_words
+from ult_lightning.construct._settings import (
+    DEFAULT_EPS,
+    Notice,
+    limit_of,
+    one_of_styles,
+    silent,
+    whole,
+    widths_in_words,
+)
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
 
 Floats = NDArray[np.float64]
@@ -197,7 +205,7 @@ def _input_factors(log: PiecewiseLinear, made: Floats, exponents: Exponents) -> 
 def polynomial_ticket(
     inputs: int = 1,
     degree: int | None = None,
-    eps: float = 1e-3,
+    eps: float | None = None,
     *,
     exponents: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
@@ -211,7 +219,8 @@ def polynomial_ticket(
 
     All monomials of ``inputs`` variables of total degree 1 to ``degree`` (2 where neither is given), or those of
     ``exponents`` (k, d), whole numbers >= 0. ``style``: "two" random layers per target layer or "direct". ``plan``: widths and
-    tolerances of your own; then ``eps`` is a limit on nothing, and the certificate says what came out. ``input``: what the
+    tolerances of your own to begin with; without an ``eps`` beside it (else 1e-3) it is used once, and the certificate says
+    what came out. ``input``: what the
     network is fed with, by default images (b, 1, 1, d) in [0, 1].
 
     ``notice`` hears what was chosen and how far it is. Source: Burkholz et al. 2022. Raises ``UltError`` for wrong arguments
@@ -220,8 +229,8 @@ def polynomial_ticket(
     start = time.perf_counter()
     powers = check_exponents(inputs, degree, exponents)
     one_of_styles(style)
-    mends = plan is None
-    plan = plan or plan_polynomial(powers, positive("eps", eps, 0.5), style=style)
+    limit = limit_of("polynomial", eps, plan is not None)
+    plan = plan or plan_polynomial(powers, limit or DEFAULT_EPS["polynomial"], style=style)
     fed = input or InputSpec((1, 1, inputs), range="unit")
     spec = polynomial_mother(plan, powers, seed=seed, init=init, input=fed)
     config = {
@@ -231,7 +240,7 @@ def polynomial_ticket(
             if exponents is not None
             else {"inputs": inputs, "degree": int(powers.sum(1).max())}
         ),
-        "eps": eps if mends else None,
+        "eps": limit,
         "plan": asdict(plan),
         "spec": spec.to_dict(),
     }
@@ -240,10 +249,11 @@ def polynomial_ticket(
     certificate, used = prune_within(
         draft,
         plan,
-        eps if mends else None,
+        limit,
         attempt=lambda plan: _attempt(draft, powers, plan),
         finer=_finer,
         widths=lambda by: widths_in_words(by, log=plan.log, linear=plan.linear, exp=plan.exp),
+        describe=lambda plan: f"{plan.pieces[0]} and {plan.pieces[1]} pieces",
         notice=notice,
     )
     sampled = sampled_error(draft, inputs, lambda x: monomial_values(x, powers))

@@ -14,6 +14,11 @@ class ConstructError(UltError):
     """A ticket that this mother does not hold."""
 
 
+DEFAULT_EPS = {"polynomial": 1e-3, "fourier": 1e-2, "univariate": 1e-3}
+"""The largest error allowed where neither ``eps`` nor a plan says it."""
+
+SMALLEST_EPS = 1e-6
+
 STYLES = ("two", "direct")
 
 
@@ -43,6 +48,15 @@ def one_of_styles(style: str) -> None:
     """Raise ``UltError`` unless the style is known."""
     if style not in STYLES:
         raise fault("style", style, f"one of {', '.join(STYLES)}")
+
+
+def limit_of(family: str, eps: float | None, planned: bool) -> float | None:
+    """The limit that a certificate is held to: ``eps``, by default that of the family, or none with a plan and no ``eps``."""
+    if eps is None:
+        return None if planned else DEFAULT_EPS[family]
+    if positive("eps", eps, 0.5) < SMALLEST_EPS:
+        raise fault("eps", eps, f"at least {SMALLEST_EPS:g}", "the network computes in float32")
+    return float(eps)
 
 
 def widths_in_words(by: int, **widths: int | Sequence[int] | None) -> str:

@@ -18,7 +18,14 @@ from ult_lightning.construct._knots import direct_width
 from ult_lightning.construct._layers import Draft
 from ult_lightning.construct._piecewise import propagate, sup_error
 from ult_lightning.construct._refine import prune_within
-from ult_lightning.construct._settings import Notice, one_of_styles, positive, silent, widths_in_words
+from ult_lightning.construct._settings import (
+    DEFAULT_EPS,
+    Notice,
+    limit_of,
+    one_of_styles,
+    silent,
+    widths_in_words,
+)
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
 
 Floats = NDArray[np.float64]
@@ -56,7 +63,7 @@ def certify_univariate(draft: Draft, function: Function) -> Certificate:
 
 def univariate_ticket(
     function: str | Function,
-    eps: float = 1e-3,
+    eps: float | None = None,
     *,
     seed: int = 0,
     init: str = "kaiming_normal",
@@ -73,8 +80,8 @@ def univariate_ticket(
     start = time.perf_counter()
     wanted = FUNCTIONS.get(function)() if isinstance(function, str) else function
     one_of_styles(style)
-    limit = positive("eps", eps) if plan is None else None
-    plan = plan or plan_univariate(wanted, eps, style=style)
+    limit = limit_of("univariate", eps, plan is not None)
+    plan = plan or plan_univariate(wanted, limit or DEFAULT_EPS["univariate"], style=style)
     options = {"chain": list(plan.chain)}
     spec = MotherSpec("univariate", options, norm="none", init=init, bias="nonzero", seed=seed,
                       input=InputSpec((1, 1, 1), range="unit"))  # fmt: skip
@@ -87,13 +94,14 @@ def univariate_ticket(
         "spec": spec.to_dict(),
     }
     draft = Draft(spec)
-    certificate, _ = prune_within(
+    certificate, used = prune_within(
         draft,
         plan,
         limit,
         attempt=_attempts(draft, wanted),
         finer=_finer,
         widths=lambda by: widths_in_words(by, chain=plan.chain),
+        describe=lambda plan: f"{plan.pieces} pieces",
         notice=notice,
     )
     sampled = sampled_error(
@@ -101,7 +109,7 @@ def univariate_ticket(
     )
     domain = f"[{wanted.low:g}, {wanted.high:g}]"
     found = certificate.to_dict(domain=domain, wanted=wanted.name, sampled=sampled)
-    provenance = {"method": "univariate", "config": config, "certificate": found}
+    provenance = {"method": "univariate", "config": config, "pieces": used.pieces, "certificate": found}
     return draft.ticket(provenance, seconds=time.perf_counter() - start)
 
 

@@ -59,16 +59,18 @@ class Mother(nn.Module):
 
 
 def adapt(x: Tensor, spec: InputSpec) -> Tensor:
-    """Applies the input adapter: nothing, or for ``pool<H>`` an average pool to (b, c, H, H)."""
-    return x if spec.adapter == "none" else F.adaptive_avg_pool2d(x, int(spec.adapter.removeprefix("pool")))
+    """Applies the input adapter: nothing, or an average pool of the image or its centre to (b, c, H, H)."""
+    if spec.pool is None:
+        return x
+    if spec.crop is not None:
+        top, left = ((side - spec.crop) // 2 for side in spec.shape[1:])
+        x = x[:, :, top : top + spec.crop, left : left + spec.crop]
+    return F.adaptive_avg_pool2d(x, spec.pool)
 
 
 def adapted_shape(spec: InputSpec) -> tuple[int, int, int]:
     """The shape (c, h, w) of one image behind the input adapter."""
-    if spec.adapter == "none":
-        return spec.shape
-    side = int(spec.adapter.removeprefix("pool"))
-    return (spec.shape[0], side, side)
+    return spec.shape if spec.pool is None else (spec.shape[0], spec.pool, spec.pool)
 
 
 @contextmanager

@@ -1,21 +1,38 @@
 """Rows to tables, a figure and one HTML page."""
 
 from ult_lightning.report._figure import figure, write_figure
+from ult_lightning.report._functions import (
+    FunctionLine,
+    function_csv,
+    function_lines,
+    function_text,
+    split_rows,
+)
 from ult_lightning.report._html import html, write_html
+from ult_lightning.report._study import StudyAxes, study_csv, study_png, write_study
 from ult_lightning.report._style import ARMS, arm_order
 from ult_lightning.report._table import Line, Section, Table, table
 from ult_lightning.report._write import write_report
 
 __all__ = [
     "ARMS",
+    "FunctionLine",
     "Line",
     "Section",
+    "StudyAxes",
     "Table",
     "arm_order",
     "figure",
+    "function_csv",
+    "function_lines",
+    "function_text",
     "html",
+    "split_rows",
+    "study_csv",
+    "study_png",
     "table",
     "write_figure",
     "write_html",
     "write_report",
+    "write_study",
 ]

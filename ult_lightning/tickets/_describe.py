@@ -6,6 +6,7 @@ import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from ult_lightning.tickets._spec import Json
 from ult_lightning.tickets._ticket import Ticket
@@ -13,6 +14,7 @@ from ult_lightning.tickets._ticket import Ticket
 _WIDTH = 96  # columns of wrapped text
 _LABEL = 13  # columns of the labels before it
 _LONGEST_NAME = 40
+_LONGEST_SETTING = 240
 
 
 def describe(ticket: Ticket, path: str | os.PathLike[str] | None = None) -> str:
@@ -26,6 +28,7 @@ def describe(ticket: Ticket, path: str | os.PathLike[str] | None = None) -> str:
         [f"Ticket {ticket.id}", *_size_lines(ticket, size, name if path is not None else None)],
         _mother_lines(ticket),
         _origin_lines(ticket.provenance),
+        [line for label, text in certificate_words(ticket.provenance) for line in _entry(label, text)],
         _parameter_lines(ticket),
         _use_lines(ticket, name),
     ]
@@ -47,8 +50,9 @@ def _mother_lines(ticket: Ticket) -> list[str]:
     options = f", {', '.join(_pairs(spec.options))}" if spec.options else ""
     scale = f", scaled for density {spec.scale_fan:g}" if spec.scale_fan is not None else ""
     image = f"{' x '.join(map(str, spec.input.shape))}, {spec.input.range}"
-    side = spec.input.adapter.removeprefix("pool")
-    adapter = "" if side == "none" else f", average-pooled to {side} x {side}"
+    crop, side = spec.input.crop, spec.input.pool
+    cut = "" if crop is None else f", cropped to the central {crop} x {crop}"
+    adapter = "" if side is None else f"{cut}, average-pooled to {side} x {side}"
     stored = {"statistics": ticket.statistics, "constants": ticket.constants}
     words = [
         f"{len(a)} {kind} ({sum(x.size for x in a.values()):,} values)" for kind, a in stored.items() if a
@@ -69,7 +73,7 @@ def _origin_lines(provenance: Mapping[str, Json]) -> list[str]:
     makers = [provenance.get(key) for key in ("made_by", "method")]
     if any(isinstance(maker, str) for maker in makers):
         lines.append(("Made by", ", ".join(maker for maker in makers if isinstance(maker, str))))
-    lines.append(("Settings", ", ".join(_pairs(_mapping(provenance, "config", "search")))))
+    lines.append(("Settings", ", ".join(_pairs(_settings(provenance)))))
     sources = provenance.get("sources")
     if isinstance(sources, list):
         lines += [("Sources" if i == 0 else "", _source(source)) for i, source in enumerate(sources)]
@@ -86,6 +90,54 @@ def _origin_lines(provenance: Mapping[str, Json]) -> list[str]:
     )
     lines.append(("Created", str(provenance.get("created") or "")))
     return [line for label, text in lines if text for line in _entry(label, text)]
+
+
+def certificate_words(provenance: Mapping[str, Json]) -> list[tuple[str, str]]:
+    """What a certificate says, as labels and texts: the bound, what it is about, how it was found, what samples show.
+
+    Empty where the provenance has no certificate; parts of it that are missing or odd are left out.
+    """
+    found = _mapping(provenance, "certificate")
+    bound = found.get("bound")
+    if not _is_number(bound):
+        return []
+    bounds, domain, config = found.get("bounds"), found.get("domain"), _mapping(provenance, "config")
+    count = len(bounds) if isinstance(bounds, list) else 0
+    every = f", each of the {count:,} features" if count > 1 else ""
+    where = f" on all of {domain}" if isinstance(domain, str) else " on all inputs in [0, 1]"
+    asked = config.get("eps")
+    limit = f" (asked for: {asked:.3g})" if _is_number(asked) and count else ""
+    lines = [
+        ("Certificate", f"sup error at most {bound:.4g}{limit}{where}{every}, float32 arithmetic included")
+    ]
+    wanted, kind = found.get("wanted"), found.get("kind")
+    lines.append(("Wanted", wanted if isinstance(wanted, str) else "the outputs of the target network"))
+    if isinstance(kind, str):
+        lines.append(("Proof", kind))
+    parts = {name: value for name, value in _mapping(found, "parts").items() if _is_number(value)}
+    if parts:
+        lines.append(("Parts", ", ".join(f"{name} {value:.3g}" for name, value in parts.items())))
+    sampled, samples, relative = (found.get(key) for key in ("sampled", "samples", "relative"))
+    if _is_number(sampled):
+        points = f" at {samples:,} points" if isinstance(samples, int) else ""
+        size = f", {relative:.2g} of the largest output" if _is_number(relative) else ""
+        share = f", {100 * sampled / bound:.0f} % of the certificate" if bound > 0 else ""
+        lines.append(("Sampled", f"{sampled:.4g} at most{points}{size}{share}"))
+    return lines
+
+
+def _is_number(value: Json) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _settings(provenance: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The settings of a search, or those of a construction without its mother and long lists."""
+    if provenance.get("made_by") != "construct":
+        return _mapping(provenance, "config", "search")
+    config = _mapping(provenance, "config")
+    return {
+        key: value for key, value in config.items() if key != "spec" and len(str(value)) <= _LONGEST_SETTING
+    }
 
 
 def _parameter_lines(ticket: Ticket) -> list[str]:
@@ -111,15 +163,17 @@ def _parameter_lines(ticket: Ticket) -> list[str]:
 def _use_lines(ticket: Ticket, name: str) -> list[str]:
     factory = "" if ticket.spec.net != "module" else ", module=your_factory"
     channels, height, width = ticket.spec.input.shape
+    numbers = (channels, height) == (1, 1)
     lines = [
         "Use it in Python",
         "    from ult_lightning import Ticket",
         f"    network = Ticket.load({name!r}{factory}).network()",
-        f"    features = network(images)  # (b, {channels}, {height}, {width}) -> (b, d), frozen",
+        f"    features = network({'numbers' if numbers else 'images'})  # (b, {channels}, {height}, {width}) -> (b, d), frozen",
     ]
     if not factory:
         argument = f"ticket={name}" if not set(name) & set(" '\"=,{}[]()$") else f"'ticket=\"{name}\"'"
-        lines += ["or on the command line", f"    ult transfer {argument} targets=[digits] head=ridge"]
+        targets = "targets=[polynomials] head=lstsq" if numbers else "targets=[digits] head=ridge"
+        lines += ["or on the command line", f"    ult transfer {argument} {targets}"]
     return lines
 
 

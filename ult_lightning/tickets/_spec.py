@@ -17,7 +17,8 @@ Json = Any  # None, bool, int, float, str, or lists and text-keyed mappings of t
 RANGES = ("standardized", "unit")
 NORMS = ("batch", "layer", "none")
 BIASES = ("none", "zeros", "nonzero")
-_POOL = re.compile(r"pool([1-9][0-9]{0,5})")
+_ADAPTER = re.compile(r"(?:crop([1-9][0-9]{0,5}))?pool([1-9][0-9]{0,5})")
+_ADAPTERS = "'none', 'pool<H>' or 'crop<S>pool<H>', as in 'pool7'"
 _SEED_END = 2**63
 
 
@@ -37,8 +38,8 @@ class InputSpec:
     """What a mother is fed with.
 
     `shape`: (c, h, w) of one image. `range`: "standardized" (per channel, with the statistics of the task's
-    training split) or "unit" (values in [0, 1]). `adapter`: "none", or "pool<H>": average pooling to H x H
-    pixels before the first layer.
+    training split) or "unit" (values in [0, 1]). `adapter`: "none", "pool<H>": average pooling to H x H
+    pixels before the first layer, or "crop<S>pool<H>": the same of the central S x S pixels.
 
     Raises TicketError for anything else.
     """
@@ -50,14 +51,31 @@ class InputSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _image_shape(self.shape))
         one_of("input.range", self.range, RANGES)
-        if not isinstance(self.adapter, str):
-            raise wrong("input.adapter", self.adapter, "'none' or 'pool<H>', as in 'pool7'")
-        pool = _POOL.fullmatch(self.adapter)
-        if self.adapter != "none" and pool is None:
-            raise wrong("input.adapter", self.adapter, "'none' or 'pool<H>', as in 'pool7'")
-        if pool is not None and int(pool[1]) > min(self.shape[1:]):
-            side = min(self.shape[1:])
-            raise wrong("input.adapter", self.adapter, f"a pool of at most {side}", "pooling never enlarges")
+        if not isinstance(self.adapter, str) or (self.adapter != "none" and self._sides() is None):
+            raise wrong("input.adapter", self.adapter, _ADAPTERS)
+        crop, pool = self._sides() or (1, 1)
+        side = min(self.shape[1:])
+        if crop is not None and crop > side:
+            raise wrong("input.adapter", self.adapter, f"a crop of at most {side}")
+        if pool > (crop or side):
+            wanted = f"a pool of at most {crop or side}"
+            raise wrong("input.adapter", self.adapter, wanted, "pooling never enlarges")
+
+    def _sides(self) -> tuple[int | None, int] | None:
+        match = _ADAPTER.fullmatch(self.adapter)
+        return None if match is None else (int(match[1]) if match[1] else None, int(match[2]))
+
+    @property
+    def crop(self) -> int | None:
+        """The side of the central square that is cut out before pooling, None for the whole image."""
+        sides = self._sides()
+        return None if sides is None else sides[0]
+
+    @property
+    def pool(self) -> int | None:
+        """The side that images are average-pooled to, None where they are not."""
+        sides = self._sides()
+        return None if sides is None else sides[1]
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form: `InputSpec.from_dict` reads it back."""

@@ -1,0 +1,70 @@
+"""A study of the theory on the command line: its rows, a small table, a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from ult_lightning.cli._out import check_folder
+from ult_lightning.cli._tables import aligned, shown
+
+if TYPE_CHECKING:
+    from ult_lightning.cli._settings import Machine, Mirror
+    from ult_lightning.results import Row
+
+_MOST_LINES = 40
+
+
+def check(name: str, options: Mapping[str, Any]) -> None:
+    """Raise UltError for an unknown study and for options that it does not take."""
+    from ult_lightning.compare import study_options
+
+    study_options(name, options)
+
+
+def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, mirror: Mirror) -> None:
+    """Make (or read) the rows of a study, print them as a table, and write figure and CSV into ``out``."""
+    check_folder("out", out)
+    from ult_lightning.compare import STUDIES, run_study
+    from ult_lightning.report import write_study
+    from ult_lightning.results import RowStore
+
+    study = STUDIES.get(name)
+    options = said(options, study.options)
+    print(f"Study {name}: {study.claim}")
+    data = {"data_dir": machine.data_dir, "cache_dir": machine.cache_dir, "download": machine.download}
+    store = RowStore(machine.store)
+    rows = run_study(name, options, store=store, data=data, force=machine.force, notice=print)
+    mirror.log_rows(rows)
+    paths = write_study(rows, axes=study.axes, out=out, title=study.title)
+    files = paths.values() if isinstance(paths, Mapping) else paths
+    print("\n".join(["", f"{study.title}:", *table(rows, x=study.axes.x)]))
+    print(f"Rows are in {shown(machine.store / 'rows')}.")
+    print("Written:", ", ".join(shown(path) for path in files))
+
+
+def said(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a study; for a quick look without those that an experiment merely repeats from its defaults."""
+    quick = options.get("fast") is True
+    return {
+        key: value for key, value in options.items() if not quick or key == "fast" or value != defaults[key]
+    }
+
+
+def table(rows: Sequence[Row], *, x: str) -> list[str]:
+    """One line per series, metric and place on the x axis: the median of the values over seeds, and how many there are."""
+    groups: dict[tuple[str, str, Any], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.arm, row.metric, row.extra.get("group")), []).append(row)
+    cells = [["series", "metric", x, "median", "rows"]]
+    for (series, metric, _), found in groups.items():
+        places = [row.extra["x"] for row in found if "x" in row.extra]
+        value = f"{median(row.value for row in found):.3g}" if places else "-"
+        cells.append([series, metric, f"{median(places):.4g}" if places else "-", value, str(len(found))])
+    lines = aligned(cells, left={0, 1})
+    more = len(lines) - 1 - _MOST_LINES
+    return (
+        lines if more <= 0 else [*lines[: _MOST_LINES + 1], f"  ... and {more} more, all of them in the CSV"]
+    )

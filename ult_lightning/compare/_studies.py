@@ -1,0 +1,257 @@
+"""Studies: experiments on the theory itself, one row per number, each measured once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from ult_lightning.base import Registry, digest, environment, fault, once, unknown
+from ult_lightning.results import Row, RowStore
+
+UNREACHED = "unreached"
+"""The metric of a row that says that no ticket was found, in place of the number asked for."""
+
+_MAY_REPEAT = ("hidden",)  # lists whose entries are no points of their own
+_VERSION = 1  # of what the studies measure: a higher one makes old rows count no more
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """How a study is drawn: one panel per metric of ``panels``, which maps it to the label of its y axis.
+
+    ``cloud``: single points instead of medians over seeds with a band. ``diagonal``: a line y = x, with this label. ``law``:
+    what formulas are called in the legend.
+    """
+
+    x: str
+    panels: Mapping[str, str]
+    log_x: bool = False
+    log_y: bool = True
+    share_y: bool = False
+    cloud: bool = False
+    diagonal: str | None = None
+    law: str = "closed form"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one measurement gave: a value per metric over ``n`` samples, at ``x``.
+
+    ``group``: points of a series and group differ in their seeds only; by default it is ``x``. ``extra``: what else was
+    counted; "seconds" there are those of the row.
+    """
+
+    values: Mapping[str, float]
+    x: float
+    n: int
+    group: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    ticket: str | None = None
+    bytes: int | None = None
+    n_train: int = 0
+    unit: str = "absolute"
+    trained: str = "nothing"
+    parameters_trained: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement to make: ``science`` is all that decides it, ``measure`` makes it.
+
+    ``kind``: "measured", "law" (a formula) or "published" (somebody else's number).
+    """
+
+    series: str
+    seed: int
+    science: Mapping[str, Any]
+    metrics: tuple[str, ...]
+    measure: Callable[[], Found]
+    kind: str = "measured"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A claim, how it is drawn, and the points that test it.
+
+    ``options``: every option with its default; ``fast``: those that are smaller for a quick look; ``choices``: the words
+    that an option of words may hold, where not any. ``points`` takes the options, all of them, and with ``needs_data`` the
+    arguments of `load_task` that say where images lie.
+    """
+
+    name: str
+    claim: str
+    title: str
+    axes: Axes
+    options: Options
+    fast: Options
+    points: Callable[..., Iterator[Point]]
+    needs_data: bool = False
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+STUDIES: Registry[Study] = Registry("study")
+
+
+def run_study(
+    name: str,
+    options: Options | None = None,
+    *,
+    store: RowStore | None = None,
+    data: Mapping[str, Any] | None = None,
+    force: bool = False,
+    notice: Callable[[str], None] | None = None,
+) -> list[Row]:
+    """The rows of a study, in the order of its points; with ``store`` every finished one is read, not measured again.
+
+    Each row has ``task`` = the study, ``arm`` = the series, ``config`` = all that decides the number, and in ``extra``
+    "x", "series", "kind" and "group" beside what was counted on the way. Where a mother holds no such ticket, the row's
+    metric is "unreached" and ``extra["why"]`` says why. ``options``: as in ``STUDIES.get(name).options``, and
+    ``fast=True`` for defaults that take seconds. ``data``: where images lie (data_dir, cache_dir, download), for studies that load
+    some. ``notice`` hears the progress.
+
+    Raises UltError for an unknown study and for options that it does not take.
+    """
+    study = STUDIES.get(name)
+    resolved = study_options(name, options)
+    points = list(study.points(resolved, dict(data or {})) if study.needs_data else study.points(resolved))
+    rows = []
+    for number, point in enumerate(points, 1):
+        told = f"{name}: point {number} of {len(points)}, {point.series}, seed {point.seed}"
+        rows += _rows(study, point, told, store=store, force=force, notice=notice or _silent)
+    return rows
+
+
+def study_options(name: str, options: Options | None = None) -> dict[str, Any]:
+    """All options of a study: its defaults (those of a quick look with ``fast=True``), and ``options`` over them.
+
+    Raises UltError for keys that it does not have and for values of another kind.
+    """
+    study = STUDIES.get(name)
+    given = dict(options or {})
+    fast = given.pop("fast", False)
+    if not isinstance(fast, bool):
+        raise fault("options.fast", fast, "true or false")
+    for key, value in given.items():
+        if key not in study.options:
+            raise unknown(f"option of the study {name}", key, [*study.options, "fast"])
+        _check(key, value, study.options[key], study.choices.get(key, ()))
+    return {**study.options, **(study.fast if fast else {}), **given}
+
+
+def _check(key: str, got: Any, default: Any, choices: tuple[str, ...]) -> None:
+    """Raise unless ``got`` is of the default's kind: a number above 0, a word, or a list of numbers or of words."""
+    argument = f"options.{key}"
+    if isinstance(default, str):
+        if not isinstance(got, str) or (choices and got not in choices):
+            raise unknown(argument, str(got), choices)
+        return
+    if not isinstance(default, list):
+        _number(argument, got, default, least=0 if default == 0 else None)
+        return
+    if isinstance(got, str | Mapping) or not hasattr(got, "__len__") or not len(got):
+        raise fault(argument, got, "a list that is not empty")
+    for one in got:
+        if isinstance(default[0], str):
+            if choices and one not in choices:
+                raise unknown(argument, one, choices)
+        else:
+            _number(argument, one, default[0], least=0 if key == "seeds" else None)
+    if key not in _MAY_REPEAT and len(set(got)) != len(got):
+        raise fault(argument, got, "each entry once")
+
+
+def _number(argument: str, got: Any, like: float, *, least: int | None) -> None:
+    whole = isinstance(like, int)
+    kinds = int if whole else int | float
+    if isinstance(got, bool) or not isinstance(got, kinds) or not (got > 0 or got == least):
+        wanted = "a whole number" if whole else "a number"
+        raise fault(argument, got, f"{wanted} {'of at least 0' if least == 0 else 'above 0'}")
+
+
+def _rows(
+    study: Study,
+    point: Point,
+    told: str,
+    *,
+    store: RowStore | None,
+    force: bool,
+    notice: Callable[[str], None],
+) -> list[Row]:
+    """One row per metric of a point, which is measured at most once, and not at all where all rows are there."""
+
+    @cache
+    def found() -> Found | str:
+        from ult_lightning.construct import ConstructError
+
+        notice(told)
+        try:
+            return point.measure()
+        except ConstructError as refusal:
+            return str(refusal)
+
+    rows = []
+    for metric in point.metrics:
+        science = {
+            "made_by": "study",
+            "study": study.name,
+            "version": _VERSION,
+            "kind": point.kind,
+            "seed": point.seed,
+            "metric": metric,
+            **point.science,
+        }
+        name = digest(science)[:16]
+
+        def make(name: str = name, science: dict[str, Any] = science) -> Row:
+            row = _row(name, science, point, found())
+            if store is not None:
+                store.add(row)
+            return row
+
+        if store is None:
+            rows.append(make())
+        else:
+            path = store.path(name)
+            rows.append(once(path, make, lambda path: store.get(path.stem), force=force, notice=notice))
+    return rows
+
+
+def _row(name: str, science: dict[str, Any], point: Point, found: Found | str) -> Row:
+    """The row of a metric; of what was not reached, where ``found`` says why."""
+    reached = not isinstance(found, str)
+    seen = found if not isinstance(found, str) else Found({}, 0.0, 1, extra={"why": found})
+    place = {"x": seen.x, "group": seen.x if seen.group is None else seen.group} if reached else {}
+    here = environment()
+    seconds = seen.extra.get("seconds")
+    return Row(
+        id=name,
+        task=str(science["study"]),
+        arm=point.series,
+        seed=point.seed,
+        metric=str(science["metric"]) if reached else UNREACHED,
+        value=seen.values[science["metric"]] if reached else 0.0,
+        n=seen.n,
+        n_train=seen.n_train,
+        n_valid=0,
+        unit=seen.unit if reached else "absolute",
+        config=science,
+        config_hash=digest(science),
+        seconds={"total": float(seconds)} if isinstance(seconds, int | float) else {},
+        trained=seen.trained,
+        parameters_trained=seen.parameters_trained,
+        code_version=here["code_version"],
+        versions=here["versions"],
+        device=here["device"],
+        precision="32" if seen.ticket else "64",
+        ticket=seen.ticket,
+        bytes=seen.bytes,
+        extra={"series": point.series, "kind": point.kind, **place, **seen.extra},
+    )
+
+
+def _silent(_: str) -> None:
+    return None
