@@ -84,7 +84,7 @@ CONSTRUCTIONS = [
     (["family=univariate"], "function: got None, wanted a name; for example function=sin"),
     (["family=univariate", "function=sine"], "function: got 'sine', wanted one of cos, exp, log"),
     (["family=univariate", "function=square", "chain=[30,3,30]", "eps=1e-4"],
-     "wanted at least 0.042, since with your chain the certificate is 0.0418; the theory's laws choose chain=[399,59,"),
+     "the best bound that the mother of chain=[30,3,30] and seed 0 holds"),
     (["family=network"], "target: got None, wanted a file; write it with ult_lightning.construct.save_target"),
     (["family=network", "target=absent"], "target: got 'absent', wanted a file that exists"),
     (["family=network", "target=absent", "mode=3L"], "mode: got '3L', wanted one of 2L, L+1"),

@@ -231,6 +231,11 @@ def polynomial_ticket(
     one_of_styles(style)
     limit = limit_of("polynomial", eps, plan is not None)
     plan = plan or plan_polynomial(powers, limit or DEFAULT_EPS["polynomial"], style=style)
+    tops = [
+        widths[1] if len(widths) == 3 else n
+        for widths, n in zip((plan.log, plan.exp), plan.pieces, strict=True)
+    ]
+    plan = replace(plan, pieces=(min(plan.pieces[0], tops[0]), min(plan.pieces[1], tops[1])))
     fed = input or InputSpec((1, 1, inputs), range="unit")
     spec = polynomial_mother(plan, powers, seed=seed, init=init, input=fed)
     config = {

@@ -82,6 +82,8 @@ def univariate_ticket(
     one_of_styles(style)
     limit = limit_of("univariate", eps, plan is not None)
     plan = plan or plan_univariate(wanted, limit or DEFAULT_EPS["univariate"], style=style)
+    if len(plan.chain) == 3:
+        plan = replace(plan, pieces=min(plan.pieces, plan.chain[1]))
     options = {"chain": list(plan.chain)}
     spec = MotherSpec("univariate", options, norm="none", init=init, bias="nonzero", seed=seed,
                       input=InputSpec((1, 1, 1), range="unit"))  # fmt: skip
