@@ -173,6 +173,9 @@ def _attempt(draft: Draft, rows: Frequencies, plan: FourierPlan) -> tuple[Certif
         report = build_chain(triangle, draft.stage("fold"), math.ceil(2 * high), tolerance=allowed,
                              in_scale=_IN_SCALE, economy=1e-6, biases=12)  # fmt: skip
         missed += report.missed
+    last = draft.stage("wave")
+    if len(last) == 4:
+        pieces = min(pieces, len(last[1].v))
     report = build_chain(wave, last, pieces, tolerance=plan.tolerance * wave.best_error(pieces),
                          in_scale=in_scale, out_scale=_OUT_SCALE)  # fmt: skip
     return certify_fourier(draft, rows, phases), [*missed, *report.missed]
