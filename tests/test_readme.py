@@ -10,7 +10,7 @@ import pytest
 
 from ult_lightning.cli import main
 
-HYDRA_VERBS = {"search", "transfer", "compare", "report"}
+HYDRA_VERBS = {"search", "construct", "transfer", "compare", "report"}
 
 
 def blocks(repo: Path, language: str) -> list[str]:

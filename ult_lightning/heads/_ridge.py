@@ -28,7 +28,7 @@ LAMBDAS = tuple(10.0 ** (half / 2) for half in range(2, -9, -1))
 and lose a point or more on test.)"""
 
 CHUNK_ROWS = 2_048
-_BLOCK = 512
+_BLOCK = 256
 _CONSTANT = 1e-6
 _LAPACK_BLOCK = 64
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import fault, unknown
-from ult_lightning.heads._features import BATCH_SIZE, FeatureStream, FrozenError
+from ult_lightning.heads._features import FeatureStream, FrozenError
 from ult_lightning.heads._linear import HEADS, HeadFit, HeadMaker, LinearHead
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def transfer(
     *,
     head: str = "ridge",
     options: Mapping[str, Any] | None = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     precision: str = "32",
     device: str = "cpu",
     seed: int = 0,
@@ -56,7 +56,8 @@ def transfer(
     Hyper-parameters are chosen on the validation images. The head is **not** fitted again on training and validation
     images together: all arms are treated alike. Few shots are a task of their own (``task.few_shot``).
     ``options`` are those of the head (``ridge``: lambdas; ``logistic``: penalties, max_iter; ``sgd``: epochs, lrs, momentum,
-    weight_decay, batch_size, augment). ``precision`` ("32" or "bf16") is that of the forward pass alone.
+    weight_decay, batch_size, augment). ``precision`` ("32" or "bf16") is that of the forward pass alone; ``batch_size`` its
+    images at once, by default what is fast on the device.
 
     Raises ``UltError`` for an unknown head or option and for what ``FeatureStream`` refuses; ``FrozenError`` where
     the network is trainable, or not the same after as before: then there is no result.
