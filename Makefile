@@ -13,7 +13,7 @@ demo: .venv/.installed-demo ## one random network, one ticket, two unseen tasks,
 	$(BIN)/ult compare experiment=quickstart
 
 test: .venv/.installed-test ## the fast tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 check: .venv/.installed-test ## format, lint, types
 	$(BIN)/ruff format --check .
