@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ult_lightning.construct import fourier_ticket, head_bound, polynomial_ticket
+from ult_lightning.construct import PolynomialPlan, fourier_ticket, head_bound, polynomial_ticket
 from ult_lightning.construct._head_bound import _bernstein_bound
 from ult_lightning.data import FunctionSpec, load_functions
 from ult_lightning.heads import transfer_functions
@@ -31,6 +31,18 @@ def test_polynomial_heads_stay_within_their_bound(polynomial, name):
     assert (result.sup_errors <= bounds).all()
     if name != "polynomials:4":  # of a degree that the ticket has not, the bound is true but large
         assert (bounds < 6 * result.sup_errors + 1e-3).all()
+
+
+# The trial's figures: the largest error of heads for random polynomials of the ticket's degree.
+@pytest.mark.parametrize(
+    ("inputs", "degree", "linear", "error"), [(1, 4, 200, 7e-3), (3, 3, 200, 2.5e-3), (5, 2, 230, 1.2e-3)]
+)
+def test_figures_of_universality(inputs, degree, linear, error):
+    plan = PolynomialPlan((200, 10, 200), linear, (500, 40, 500), (10, 40), 0.15, 2.6e-5)
+    ticket = polynomial_ticket(inputs, degree, plan=plan, seed=0)
+    task = load_functions(FunctionSpec.parse(f"polynomials:{degree}"), inputs=inputs, seed=0)
+    assert transfer_functions(ticket.network(), task).sup_errors.max() <= error
+    assert ticket.density <= 0.017
 
 
 def test_any_head_stays_within_its_bound(polynomial, fourier):
