@@ -78,7 +78,7 @@ class Wish:
             key: self.given[key] for key in ("eps", "init") if key in self.given
         }
         if self.family == "network":
-            ticket: Ticket = self._constructor()(**arguments, **self._network())
+            ticket: Ticket = self._constructor()(**arguments, **self._network(), notice=notice)
             return ticket
         if "style" in self.given:
             arguments["style"] = self.given["style"]

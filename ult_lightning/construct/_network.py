@@ -26,7 +26,7 @@ from ult_lightning.construct._network_bound import network_bound
 from ult_lightning.construct._network_prune import Mode, Settings, prune_network
 from ult_lightning.construct._network_solve import Solved
 from ult_lightning.construct._network_target import Step, input_shape_of, outputs, read_target
-from ult_lightning.construct._settings import ConstructError
+from ult_lightning.construct._settings import ConstructError, Notice, silent
 from ult_lightning.tickets import InputSpec, MotherSpec
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def network_ticket(
     feedback: bool = True,
     low_noise: bool | None = None,
     input_shape: Sequence[int] | None = None,
+    notice: Notice = silent,
 ) -> Ticket:
     """A ticket whose features are the outputs (logits) of ``target`` on inputs in [0, 1]; the mother is drawn once.
 
@@ -70,6 +71,8 @@ def network_ticket(
         low_noise: whether subset sums over copies take the smallest sum of squares; None: yes in mode "L+1".
         input_shape: (c, h, w); needed where neither calibration nor the target says it. Features are (1, 1, d).
 
+        notice: hears of each layer that is done.
+
     The provenance has "kept_per_parameter" (kept parameters over the non-zero parameters of the target) and a "certificate":
     "bound" on |feature - output| over all of [0, 1]^d by interval arithmetic, 50 times above what is seen and more in mode
     "L+1", "sampled" the largest seen, and "relative", over the calibration inputs, to the largest |output| there.
@@ -85,7 +88,7 @@ def network_ticket(
     gauged, gain = _gauge(steps)
     spec = _mother(gauged, gain, settings, shape, seed, init)
     draft = Draft(spec)
-    effective, solved = prune_network(gauged, draft.layers, settings, points)
+    effective, solved = prune_network(gauged, draft.layers, settings, points, notice)
     targets, missed = (sum(getattr(s, key) for s in solved) for key in ("targets", "missed"))
     if 2 * missed > targets:
         wanted = f"a block in which more than half of the {targets} subset sums come within eps={eps}"

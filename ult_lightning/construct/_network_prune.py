@@ -24,6 +24,7 @@ from ult_lightning.construct._network_solve import (
     usable_copies,
 )
 from ult_lightning.construct._network_target import Step
+from ult_lightning.construct._settings import Notice, silent
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
@@ -62,7 +63,11 @@ class _Built:
 
 
 def prune_network(
-    steps: Sequence[Step], layers: Sequence[Layer], settings: Settings, points: Tensor
+    steps: Sequence[Step],
+    layers: Sequence[Layer],
+    settings: Settings,
+    points: Tensor,
+    notice: Notice = silent,
 ) -> tuple[list[Effective], list[Solved]]:
     """Prunes the mother's layers, in place, to the target's; says what they compute then.
 
@@ -91,6 +96,9 @@ def prune_network(
         eps = settings.eps_of(index)
         found = prune_to(layer, rows, source, step, eps=eps, noise=quiet, feedback=feedback)
         solved.append(found)
+        notice(
+            f"layer {index + 1} of {len(weighted)}: {found.targets:,} subset sums, {found.missed} of them missed"
+        )
         plans.append((aux, layer, source, rows))
         built = _Built(layer, rows, usable_copies(found, rows.shape, feedback))
         if settings.feedback:
