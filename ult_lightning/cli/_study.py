@@ -27,7 +27,7 @@ def check(name: str, options: Mapping[str, Any]) -> None:
 def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, mirror: Mirror) -> None:
     """Make (or read) the rows of a study, print them as a table, and write figure and CSV into ``out``."""
     check_folder("out", out)
-    from ult_lightning.compare import STUDIES, run_study
+    from ult_lightning.compare import STUDIES, run_study, study_axes
     from ult_lightning.report import write_study
     from ult_lightning.results import RowStore
 
@@ -38,9 +38,10 @@ def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, m
     store = RowStore(machine.store)
     rows = run_study(name, options, store=store, data=data, force=machine.force, notice=print)
     mirror.log_rows(rows)
-    paths = write_study(rows, axes=study.axes, out=out, title=study.title)
+    axes = study_axes(name, options)
+    paths = write_study(rows, axes=axes, out=out, title=study.title)
     files = paths.values() if isinstance(paths, Mapping) else paths
-    print("\n".join(["", f"{study.title}:", *table(rows, x=study.axes.x)]))
+    print("\n".join(["", f"{study.title}:", *table(rows, x=axes.x)]))
     print(f"Rows are in {shown(machine.store / 'rows')}.")
     print("Written:", ", ".join(shown(path) for path in files))
 

@@ -9,7 +9,15 @@ from ult_lightning.compare._cell import Cell, Machine
 from ult_lightning.compare._functions import FUNCTION_METRICS, function_rows
 from ult_lightning.compare._grid import check_grid, run_cell, run_grid
 from ult_lightning.compare._settings import CompareSettings, DenseSettings
-from ult_lightning.compare._studies import STUDIES, UNREACHED, Axes, Study, run_study, study_options
+from ult_lightning.compare._studies import (
+    STUDIES,
+    UNREACHED,
+    Axes,
+    Study,
+    run_study,
+    study_axes,
+    study_options,
+)
 from ult_lightning.compare._transfer import transfer_row
 
 __all__ = [
@@ -34,6 +42,7 @@ __all__ = [
     "run_cell",
     "run_grid",
     "run_study",
+    "study_axes",
     "study_options",
     "ticket_storage",
     "transfer_row",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -79,7 +79,7 @@ class Study:
 
     ``options``: every option with its default; ``fast``: those that are smaller for a quick look; ``choices``: the words
     that an option of words may hold, where not any. ``points`` takes the options, all of them, and with ``needs_data`` the
-    arguments of `load_task` that say where images lie.
+    arguments of `load_task` that say where images lie. ``panels``: those of the axes, where they depend on the options.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Study:
     fast: Options
     points: Callable[..., Iterator[Point]]
     needs_data: bool = False
+    panels: Callable[[Options], Mapping[str, str]] | None = None
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -140,6 +141,12 @@ def study_options(name: str, options: Options | None = None) -> dict[str, Any]:
             raise unknown(f"option of the study {name}", key, [*study.options, "fast"])
         _check(key, value, study.options[key], study.choices.get(key, ()))
     return {**study.options, **(study.fast if fast else {}), **given}
+
+
+def study_axes(name: str, options: Options | None = None) -> Axes:
+    """How the rows of a study with these options are drawn; raises UltError as `study_options` does."""
+    study, resolved = STUDIES.get(name), study_options(name, options)
+    return study.axes if study.panels is None else replace(study.axes, panels=study.panels(resolved))
 
 
 def _check(key: str, got: Any, default: Any, choices: tuple[str, ...]) -> None:

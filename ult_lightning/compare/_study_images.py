@@ -77,8 +77,11 @@ def _points(options: Options, data: Mapping[str, Any]) -> Iterator[Point]:
                 for kind in (EXACT, TICKET):
                     network = partial(_exact, fed, options["degree"]) if kind == EXACT else ticket
                     own = {} if kind == EXACT else made
-                    measure = partial(_measured, network, partial(load, name), options["lambdas"], pool)
-                    yield Point(f"{name}, {kind}", seed, {**science, **own}, ("accuracy",), measure)
+                    metric = f"accuracy_{name}"
+                    measure = partial(
+                        _measured, network, partial(load, name), options["lambdas"], pool, metric
+                    )
+                    yield Point(kind, seed, {**science, **own}, (metric,), measure)
 
 
 def _construct(fed: InputSpec, *, degree: int, eps: float, init: str, seed: int) -> tuple[nn.Module, Ticket]:
@@ -93,7 +96,7 @@ def _exact(fed: InputSpec, degree: int) -> tuple[nn.Module, None]:
     return ExactMonomials(fed, degree), None
 
 
-def _measured(made: Any, load: Any, lambdas: list[float], pool: int) -> Found:
+def _measured(made: Any, load: Any, lambdas: list[float], pool: int, metric: str) -> Found:
     """The test accuracy of a ridge head, its penalty chosen on validation."""
     from ult_lightning.heads import transfer
 
@@ -122,7 +125,7 @@ def _measured(made: Any, load: Any, lambdas: list[float], pool: int) -> Found:
         }
     head = result.fit.head
     return Found(
-        {"accuracy": result.accuracy},
+        {metric: result.accuracy},
         pool,
         result.n_test,
         extra=extra,
@@ -141,7 +144,8 @@ STUDIES.add(
         claim="A ticket that theory constructs, neither searched nor trained, serves images: with a ridge head it is as "
         "good as the exact monomials of the pooled pixels.",
         title="Monomials of pooled pixels with a ridge head",
-        axes=Axes(x="pixels after pooling, per side", panels={"accuracy": "test accuracy"}, log_y=False),
+        axes=Axes(x="pixels after pooling, per side", panels={}, log_y=False),
+        panels=lambda options: {f"accuracy_{name}": f"test accuracy, {name}" for name in options["tasks"]},
         options={
             "tasks": ["mnist", "fashion_mnist"],
             "pools": [7, 9],

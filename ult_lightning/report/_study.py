@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _DPI = 300
 _WIDE, _NARROW, _TALL = 7.2, 4.6, 2.95  # inches: the text width of a paper, one panel, the height of a panel
+_HANDLE, _LETTER = 0.55, 0.062  # inches: a legend's handle with its gaps, and a letter of its labels
 _COLOURS = (5, 2, 4, 6, 7, 3)  # places among the theme's colours, the ones furthest apart first
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _COLUMNS = ("study", "series", "kind", "x", "metric", "value", "seed", "n", "unit", "ticket", "id")
@@ -272,8 +273,10 @@ def _legend(
     ]
     if any(row.extra.get("kind") == "law" for row in rows):
         handles.append(Line2D([], [], color=theme.soft, linewidth=1.1, dashes=(4, 2), label=axes.law))
+    entry = _HANDLE + _LETTER * max(len(str(handle.get_label())) for handle in handles)
+    fit = max(1, int(drawn.get_figwidth() / entry))
     legend = drawn.legend(
-        handles=handles, loc="outside lower center", ncols=min(5, len(handles)), frameon=False, fontsize=8,
+        handles=handles, loc="outside lower center", ncols=min(5, fit, len(handles)), frameon=False, fontsize=8,
         title="; ".join(_said(rows, missing, axes)), title_fontsize=7,
     )  # fmt: skip
     legend.get_title().set_color(theme.soft)
