@@ -66,7 +66,7 @@ caption { text-align: left; padding-bottom: .5rem; }
 caption strong { font-size: 1.05rem; }
 th, td { padding: .42rem .5rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom;
-  white-space: normal; }
+  white-space: normal; font-size: .78rem; }
 th.word, td.word, tbody th { text-align: left; }
 th:first-child { padding-left: 0; }
 .arms tbody th, td.wrap { white-space: normal; overflow-wrap: anywhere; }
@@ -90,7 +90,7 @@ code { font: .85em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 # Widths in per cent, one per printed column, so that the tables of all targets stand in line.
 _COLUMNS = (
     "<colgroup>"
-    + "".join(f'<col style="width:{share}%">' for share in (15, 11, 11, 13, 5, 15, 9, 7, 8, 6))
+    + "".join(f'<col style="width:{share}%">' for share in (14, 11, 12, 14, 5, 13, 9, 7, 8, 7))
     + "</colgroup>"
 )
 
