@@ -322,7 +322,7 @@ def test_code_inside_a_true_ticket_stays_text(make: Make, tmp_path: Path) -> Non
     [
         (torch_zip(b""), "a zip archive, as torch.save writes them"),
         (pickle.dumps({"a": 1}, 2), "a Python pickle, as torch.save once wrote them"),
-        (gzip.compress(b"x"), "a gzip archive"),
+        (gzip.compress(b"x", mtime=0), "a gzip archive"),
         (b"\x89PNG\r\n\x1a\n" + b"0" * 99, "an image"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer, so `git lfs pull` may bring"),
         ("# a résumé of my tickets\n".encode() * 9, "a text file"),
