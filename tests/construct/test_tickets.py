@@ -116,6 +116,21 @@ def test_the_masked_mother_is_the_certified_function():
     np.testing.assert_allclose(small, whole, atol=2e-5)
 
 
+def test_certificates_count_float32():
+    """The bound is that of the exact function plus what float32 can add, which is small and not nothing."""
+    for ticket in (univariate_ticket("sin", 5e-3, seed=1), polynomial_ticket(1, 1, 5e-3, seed=1)):
+        certificate = ticket.provenance["certificate"]
+        pieces, float32 = certificate["parts"]["pieces"], certificate["parts"]["float32"]
+        assert 1e-7 < float32 < 0.2 * pieces
+        assert certificate["bound"] == pytest.approx(pieces + float32, rel=2e-3)
+    for ticket in (polynomial_ticket(2, 1, 5e-3, seed=1), fourier_ticket(1, 1, 2e-2, seed=1)):
+        certificate = ticket.provenance["certificate"]
+        assert certificate["parts"]["float32"] > 1e-7
+        assert certificate["bound"] > certificate["parts"]["float32"] + max(
+            certificate["parts"].get(name, 0.0) for name in ("exp", "wave")
+        )
+
+
 def test_masks_do_not_depend_on_the_scales_of_the_layers():
     """The scaling lemma: unit-uniform and He-uniform mothers of one seed hold the same ticket."""
     one, other = (polynomial_ticket(2, 2, 3e-3, seed=4, init=init) for init in ("uniform", "kaiming_uniform"))

@@ -148,18 +148,21 @@ def certify_polynomial(draft: Draft, exponents: Exponents) -> Certificate:
         bounds = np.array(
             [_exact(log_net, linear, exp_net, j, int(r)) for j, r in enumerate(exponents[:, 0])]
         )
-        return Certificate("exact", bounds, {})
+        uppers, roundings = bounds.T
+        return Certificate(
+            "exact", uppers + roundings, {"pieces": float(uppers.max()), "float32": float(roundings.max())}
+        )
     return _rigorous(log_net, linear, exp_net, exponents)
 
 
 Net = list[tuple[Floats, Floats]]
 
 
-def _exact(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, j: int, r: int) -> float:
+def _exact(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, j: int, r: int) -> tuple[float, float]:
     row = (linear[0][j : j + 1], linear[1][j : j + 1])
     line = propagate([*log_net, row, *exp_net], 0.0, 1.0)
     _, upper = sup_error(line.x, line.y[:, 0], lambda x: (0.5 * (1.0 + x)) ** r, 0.25 * r * (r - 1) + 1e-9)
-    return upper + float(line.rounding.max())
+    return upper, float(line.rounding.max())
 
 
 def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponents: Exponents) -> Certificate:
