@@ -11,9 +11,11 @@ import torch
 from ult_lightning.base import UltError
 from ult_lightning.compare import ARMS, CompareSettings, DenseSettings, draw_mask, run_grid
 from ult_lightning.compare import _arms as arms_module
-from ult_lightning.data import TaskSpec
+from ult_lightning.compare import _cell as cell_module
+from ult_lightning.compare import _grid as grid_module
+from ult_lightning.data import Task, TaskSpec, load_task
 from ult_lightning.results import RowStore
-from ult_lightning.search import SearchSettings
+from ult_lightning.search import SearchSettings, frozen_on
 from ult_lightning.tickets import MotherSpec, TicketStore
 
 ALL = tuple(ARMS.names())
@@ -75,6 +77,84 @@ def test_dense_takes_the_steps_of_the_search_with_a_validated_rate(rows):
     assert dense["lr"] == long["lr"]
 
 
+def test_each_row_reads_the_test_split_once_and_last(tmp_path, monkeypatch):
+    reads: list[str] = []
+    real = Task.batches
+    monkeypatch.setattr(Task, "batches", lambda self, split, *a, **k: (reads.append(split), real(self, split, *a, **k))[1])  # fmt: skip
+    drawn = Task.batch
+    monkeypatch.setattr(Task, "batch", lambda self, split, *a, **k: (reads.append(split), drawn(self, split, *a, **k))[1])  # fmt: skip
+    for arm in ALL:
+        del reads[:]
+        grid(tmp_path, settings((arm,)))
+        assert reads.count("test") == 1, arm
+        assert reads[-1] == "test", arm
+        assert set(reads) == {"train", "valid", "test"}, arm
+
+
+def test_frozen_arms_without_the_target_take_their_statistics_from_the_sources(rows):
+    source, target = (load_task(spec, seed=0) for spec in (*SOURCES, *TARGETS))
+    mother = settings().mother
+    assert rows["random_features"].extra["fingerprint"] == frozen_on([source], mother).fingerprint()
+    assert rows["random_features"].extra["fingerprint"] != frozen_on([target], mother).fingerprint()
+    assert rows["universal"].extra["sources"] == rows["random_mask"].extra["sources"]
+    assert rows["universal"].extra["sources"] == [{"id": "mnist5k:0-4", "train": 200}]
+
+
+def test_joint_takes_the_target_as_it_is_whatever_the_limits_of_a_source_of_its_name(tmp_path):
+    sources = (*SOURCES, TaskSpec.parse({"name": "digits", "train_limit": 300}))
+    (row,) = grid(tmp_path, settings(("joint",), sources=sources))
+    used = TicketStore(tmp_path).load(row.ticket).provenance["sources"]
+    assert [(s["id"], s["sizes"]["train"]) for s in used] == [("mnist5k:0-4", 200), ("digits", 100)]
+
+
+def test_joint_leaves_out_another_edition_of_the_targets_data(tmp_path, monkeypatch):
+    real = load_task
+
+    def another_edition(spec, **more):
+        task = real(spec, **more)
+        return replace(task, digest="0" * 64) if task.id == "mnist5k:0-4" else task
+
+    monkeypatch.setattr("ult_lightning.compare._cell.load_task", another_edition)
+    sources = (*SOURCES, TaskSpec.parse({"name": "digits", "train_limit": 100}))
+    target = TaskSpec.parse({"name": "mnist5k", "labels": "parity", "train_limit": 100})
+    said: list[str] = []
+    (row,) = run_grid(
+        settings(("joint",), sources=sources, targets=(target,)), store=tmp_path, notice=said.append
+    )
+    used = TicketStore(tmp_path).load(row.ticket).provenance["sources"]
+    assert [s["id"] for s in used] == ["digits", "mnist5k:parity"]
+    assert any("mnist5k:0-4 is left out" in line for line in said)
+
+
+def test_the_order_of_the_seeds_changes_no_row(tmp_path):
+    one = grid(tmp_path / "a", settings(("dense",), seeds=(0, 1)))
+    two = grid(tmp_path / "b", settings(("dense",), seeds=(1,)))
+    assert two[0].id == one[1].id
+    pilots = [sorted(file.name for file in (tmp_path / store / "pilots").glob("*.json")) for store in "ab"]
+    assert len(pilots[0]) == 1
+    assert pilots[0] == pilots[1]
+    assert two[0].value == one[1].value
+
+
+def test_arms_without_sources_run_where_every_source_is_the_target(tmp_path):
+    chosen = settings(("dense", "specialist"), sources=TARGETS)
+    chosen = replace(chosen, search=SearchSettings(max_epochs=2, batch_size=50))
+    dense, specialist = grid(tmp_path, chosen)
+    assert dense.extra["steps"] == 4  # two epochs of the target's 100 images
+    assert TicketStore(tmp_path).load(specialist.ticket).provenance["steps"] == 4
+
+
+def test_the_tasks_of_a_finished_seed_are_let_go(tmp_path, monkeypatch):
+    machines = []
+    monkeypatch.setattr(
+        grid_module, "Machine", lambda *a, real=grid_module.Machine: machines.append(real(*a)) or machines[-1]
+    )
+    held: list[int] = []
+    run_grid(settings(("random_features",), seeds=(0, 1, 2)), store=tmp_path,
+             notice=lambda _: held.append(len(machines[0].held)))  # fmt: skip
+    assert held == [2, 2, 2]
+
+
 def test_bytes_of_k_tasks_are_shared_once_plus_a_head_each(rows):
     universal, dense = rows["universal"].extra, rows["dense"].extra
     assert universal["bytes_per_task"] == 4 * rows["universal"].parameters_trained
@@ -113,12 +193,25 @@ def test_an_interrupted_grid_goes_on_where_it_was(tmp_path, monkeypatch):
     assert "from the store" in said[0]
 
 
-def test_force_redoes_each_piece_once(tmp_path):
+def test_force_redoes_each_piece_once(tmp_path, monkeypatch):
     chosen = settings(("universal", "random_mask"))
     first = grid(tmp_path, chosen)
+    calls = []
+    transfer, search = arms_module.transfer, cell_module.search_once
+    monkeypatch.setattr(
+        arms_module, "transfer", lambda *a, **k: (calls.append("transfer"), transfer(*a, **k))[1]
+    )
+
+    def searching(*args, **more):
+        calls.append(f"search, force={more['force']}")
+        return search(*args, **more)
+
+    monkeypatch.setattr(cell_module, "search_once", searching)
+    assert grid(tmp_path, chosen) == first
+    assert calls == []
     again = grid(tmp_path, chosen, force=True)
     assert [r.value for r in again] == [r.value for r in first]
-    assert again[0].created >= first[0].created
+    assert calls == ["search, force=True", "transfer", "search, force=False", "transfer"]
 
 
 def test_machine_settings_do_not_change_a_row_id(tmp_path):
@@ -136,7 +229,7 @@ def test_search_settings_do_not_change_the_id_of_random_features(tmp_path):
 
 def test_a_target_that_is_the_only_source_cannot_be_universal(tmp_path):
     for target in ("mnist5k:0-4", "mnist5k:parity"):
-        with pytest.raises(UltError, match=r"sources: got \[mnist5k:0-4\].*never sees its target"):
+        with pytest.raises(UltError, match=r"sources: got \[mnist5k:0-4\].*must not have seen: universal; "):
             grid(tmp_path, settings(("universal",), targets=(TaskSpec.parse(target),)))
 
 
@@ -156,11 +249,35 @@ def test_classes_that_the_source_lacks_are_unseen(tmp_path):
         ({"seeds": ()}, r"seeds: got '\[\]'"),
         ({"seeds": (0, 0)}, "each entry once"),
         ({"seeds": (-1,)}, "whole numbers"),
+        ({"head": "rigde"}, "head: got 'rigde'.*ridge"),
+        ({"head_options": {"lambda": [1]}}, "head.ridge option: got 'lambda'.*lambdas"),
+        ({"head_options": {"lambdas": [0]}}, "head.lambdas: got 0"),
+        ({"head": "sgd", "head_options": {"epochs": 0}}, "head.epochs: got 0"),
     ],
 )
 def test_bad_grids_are_one_sentence(change, message):
     with pytest.raises(UltError, match=message) as found:
         settings(**change)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lrs": ()}, r"dense.lrs: got '\[\]'"),
+        ({"lrs": (0.1, 0.1)}, "dense.lrs: got .*each learning rate once"),
+        ({"lrs": (-0.1,)}, "dense.lrs: got -0.1"),
+        ({"pilot_share": 1.5}, "dense.pilot_share: got 1.5, wanted a number above 0, at most 1"),
+        ({"pilot_seed": -1}, "dense.pilot_seed: got -1"),
+        ({"momentum": 5}, "dense.momentum: got 5"),
+        ({"weight_decay": -1}, "dense.weight_decay: got -1"),
+        ({"schedule": "cosin"}, "dense.schedule: got 'cosin'.*cosine"),
+        ({"long_factor": 0}, "dense.long_factor: got 0"),
+    ],
+)
+def test_bad_dense_settings_are_one_sentence(change, message):
+    with pytest.raises(UltError, match=message) as found:
+        DenseSettings(**change)
     assert "\n" not in str(found.value)
 
 

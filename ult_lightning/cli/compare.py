@@ -125,6 +125,7 @@ def _dense(reader: Reader) -> DenseSettings:
     return DenseSettings(
         lrs=reader.numbers("dense.lrs"),
         pilot_share=reader.number("dense.pilot_share"),
+        pilot_seed=reader.whole("dense.pilot_seed"),
         momentum=reader.number("dense.momentum"),
         weight_decay=reader.number("dense.weight_decay"),
         schedule=reader.word("dense.schedule"),

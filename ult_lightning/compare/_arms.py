@@ -90,7 +90,12 @@ def finetuned(cell: Cell) -> Outcome:
 @_arm("joint", lambda cell: cell.all_sources, _SEARCHED)
 def joint(cell: Cell) -> Outcome:
     """The ticket searched on all sources, the target's training split among them."""
-    return _with_ticket(cell, cell.ticket(cell.all_sources), seen=True)
+    shaping = cell.all_sources
+    for source in cell.sources:
+        if source.id not in {s.id for s in shaping}:
+            cell.machine.notice(f"joint on {cell.task.id}: the source {source.id} is left out, since its training images "
+                                "may be test images of the target.")  # fmt: skip
+    return _with_ticket(cell, cell.ticket(shaping), seen=True)
 
 
 @_arm("specialist", lambda cell: [cell.task], _SEARCHED)
@@ -111,14 +116,18 @@ def random_mask(cell: Cell) -> Outcome:
     model = cell.ticket(cell.unseen_sources).mask
     mask = draw_mask(model.shapes, {n: int(model[n].sum()) for n in model.names}, seed=cell.seed)
     network = frozen_on(cell.unseen_sources, cell.mother, mask, device=cell.machine.device, seed=cell.seed)
-    return _with_head(cell, network, "head", network_storage(network, cell.task.classes))
+    return _with_head(cell, network, _head(cell), network_storage(network, cell.task.classes))
 
 
 @_arm("random_features", unseen, _FROZEN)
 def random_features(cell: Cell) -> Outcome:
     """The whole random mother."""
     network = frozen_on(cell.unseen_sources, cell.mother, device=cell.machine.device, seed=cell.seed)
-    return _with_head(cell, network, "head", network_storage(network, cell.task.classes))
+    return _with_head(cell, network, _head(cell), network_storage(network, cell.task.classes))
+
+
+def _head(cell: Cell) -> str:
+    return f"{cell.settings.head} head"
 
 
 def draw_mask(shapes: Mapping[str, tuple[int, ...]], kept: Mapping[str, int], *, seed: int) -> Mask:
@@ -136,7 +145,7 @@ def _with_ticket(cell: Cell, ticket: Ticket, *, seen: bool, own: bool = False) -
     network = ticket.network().to(cell.machine.device)
     assert isinstance(network, FrozenNetwork)
     storage = ticket_storage(ticket, network.dim, cell.task.classes, shared=not own)
-    outcome = _with_head(cell, network, "mask + head" if seen else "head", storage)
+    outcome = _with_head(cell, network, f"mask + {_head(cell)}" if seen else _head(cell), storage)
     seconds = with_search(ticket, outcome.seconds)
     extra = {**outcome.extra, "mask_bits": ticket.mask.total, "density": ticket.density}
     return Outcome(
@@ -185,7 +194,7 @@ def _trained(
     mask_bytes = 0 if ticket is None else -(-ticket.mask.total // 8)
     head_bytes = 4 * (result.dim + 1) * classes
     storage = Storage(shared=mask_bytes, per_task=4 * kept + result.statistics_bytes + head_bytes)
-    extra = {"lr": rate, "lr_path": path, "valid_accuracy": result.valid_accuracy, "steps": factor * cell.steps,
+    extra = {"lr": rate, "lr_path": path, "valid_accuracy": result.valid_accuracy, "steps": result.steps,
              "augment": long or cell.search.augment}  # fmt: skip
     seconds = {"pilot": pilot, "train": result.seconds, "test": result.test_seconds}
     seconds["total"] = sum(seconds.values())

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ult_lightning.base import UltError
 from ult_lightning.data import Task, TaskSpec, load_task, seen_by
 from ult_lightning.search import NUMERICS, SearchSettings, search_once, ticket_id
 from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
@@ -67,20 +66,22 @@ class Cell:
 
     @property
     def unseen_sources(self) -> list[Task]:
-        """The sources that share neither images nor classes with the target; raises ``UltError`` if none is left."""
-        target = self.task.describe()
-        left = [s for s in self.sources if not seen_by(target, [s.describe()])]
-        if not left:
-            names = ", ".join(s.id for s in self.sources)
-            raise UltError(f"sources: got [{names}], wanted at least one source beside the target {self.task.id}, since a "
-                           "universal ticket never sees its target; add a source or drop the arm universal.")  # fmt: skip
-        return left
+        """The sources that share neither images nor classes with the target: there may be none."""
+        return [s for s in self.sources if not seen_by(self.task, [s])]
 
     @property
     def all_sources(self) -> list[Task]:
-        """The sources and the target."""
-        ids = {s.id for s in self.sources}
-        return self.sources + ([] if self.task.id in ids else [self.task])
+        """The sources and the target, which stands in for a source of its own id, whatever that one's limits.
+
+        Left out are sources that hold the target's classes in another edition of its data (mnist where the target is
+        mnist5k): their training images may be the target's test images.
+        """
+        target = self.task
+        found = [target if s.id == target.id else s for s in self.sources if not self._other_edition(s)]
+        return found if any(s is target for s in found) else [*found, target]
+
+    def _other_edition(self, source: Task) -> bool:
+        return source.digest != self.task.digest and seen_by(self.task, [source])
 
     @property
     def mother(self) -> MotherSpec:
@@ -94,11 +95,13 @@ class Cell:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of every search and of dense training: ``max_steps``, or the unseen sources' epochs."""
+        """Optimizer steps of every search and of dense training: ``max_steps``, or the epochs of the unseen sources (of
+        the target where there is none).
+        """
         search = self.search
         if search.max_steps is not None:
             return search.max_steps
-        sources = self.unseen_sources
+        sources = self.unseen_sources or [self.task]
         stream = sources[0].stream(
             sources, batch_size=search.batch_size, mixing=search.mixing, seed=self.seed
         )

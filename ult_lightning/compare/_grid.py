@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ult_lightning.base import UltError, digest, environment, once
-from ult_lightning.compare._arms import ARMS, Arm, Outcome
+from ult_lightning.compare._arms import ARMS, Arm, Outcome, unseen
 from ult_lightning.compare._cell import Cell, Machine, Notice
 from ult_lightning.compare._settings import CompareSettings
 from ult_lightning.data import seen_by
@@ -30,19 +30,18 @@ def run_grid(settings: CompareSettings, *, store: str | Path, data_dir: str | Pa
     machine = Machine(TicketStore(store), data, device, notice, force)
     rows = RowStore(store)
     check_grid(settings, machine)
-    cells = list(_cells(settings, machine))
+    count = len(settings.seeds) * len(settings.targets) * len(settings.arms)
     found = []
-    for number, (cell, arm) in enumerate(cells, 1):
+    for number, (cell, arm) in enumerate(_cells(settings, machine), 1):
         row, reused = run_cell(cell, arm, rows)
         found.append(row)
         note = "from the store" if reused else f"{row.seconds['total']:.0f} s"
-        notice(
-            f"[{number}/{len(cells)}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})"
-        )
+        notice(f"[{number}/{count}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})")
     return found
 
 
 def _cells(settings: CompareSettings, machine: Machine) -> Iterator[tuple[Cell, str]]:
+    """The grid, seed after seed; the tasks of a seed are let go when its last cell is done."""
     for seed in settings.seeds:
         for target in settings.targets:
             for arm in settings.arms:
@@ -51,13 +50,14 @@ def _cells(settings: CompareSettings, machine: Machine) -> Iterator[tuple[Cell, 
 
 
 def check_grid(settings: CompareSettings, machine: Machine) -> None:
-    """Loads every task and checks that each arm has its sources."""
+    """Loads every task, and raises ``UltError`` where an arm needs a source beside its target and there is none."""
+    needing = [arm for arm in settings.arms if ARMS.get(arm).sources is unseen]
     for target in settings.targets:
         cell = Cell(target, settings.seeds[0], settings, machine)
-        for arm in settings.arms:
-            sources = ARMS.get(arm).sources
-            if sources is not None:
-                sources(cell)
+        if needing and not cell.unseen_sources:
+            given, arms = ", ".join(s.id for s in cell.sources), ", ".join(needing)
+            raise UltError(f"sources: got [{given}], wanted at least one beside the target {cell.task.id}, which the "
+                           f"network of these arms must not have seen: {arms}; add a source, or drop them from arms.")  # fmt: skip
 
 
 def run_cell(cell: Cell, name: str, rows: RowStore) -> tuple[Row, bool]:
@@ -97,14 +97,15 @@ def row_config(cell: Cell, name: str, arm: Arm) -> dict[str, Any]:
     if "search" in arm.needs:
         config["search"] = replace(search, max_steps=cell.steps).science()
     if "dense" in arm.needs:
-        config["dense"] = {**cell.training_config(), "pilot_seed": settings.seeds[0]}
+        config["dense"] = cell.training_config()
     if "precision" in arm.needs:
         config["precision"] = search.precision
     return config
 
 
 def _row(cell: Cell, name: str, config: dict[str, Any], row_id: str, outcome: Outcome, total: float) -> Row:
-    task, storage = cell.task, outcome.storage
+    task, storage, sources = cell.task, outcome.storage, ARMS.get(name).sources
+    beside = [] if sources is None else [s for s in sources(cell) if not seen_by(task, [s])]
     seen = outcome.seen
     if outcome.ticket is not None and not seen:
         seen = seen_by(task.describe(), [s.describe() for s in cell.unseen_sources])
@@ -117,5 +118,6 @@ def _row(cell: Cell, name: str, config: dict[str, Any], row_id: str, outcome: Ou
         trained=outcome.trained, parameters_trained=outcome.parameters_trained, bytes=storage.of(1),
         precision=cell.search.precision, **environment(cell.machine.device),
         extra={**outcome.extra, "bytes_shared": storage.shared, "bytes_per_task": storage.per_task,
+               **({"sources": [{"id": s.id, "train": len(s.train)} for s in beside]} if beside else {}),
                "normalisation": {"mean": list(task.mean), "std": list(task.std)}},
     )  # fmt: skip

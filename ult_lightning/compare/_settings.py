@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ult_lightning.base import fault
+from ult_lightning.base import fault, unknown
 from ult_lightning.compare._arms import ARMS
 from ult_lightning.data import TaskSpec
-from ult_lightning.search import SearchSettings
+from ult_lightning.heads import check_options
+from ult_lightning.search import SCHEDULES, SearchSettings
 from ult_lightning.tickets import MotherSpec
 
 
@@ -20,12 +21,14 @@ class DenseSettings:
 
     They take as many optimizer steps as the ticket's search, at its batch size, precision and augmentation. The
     learning rate is the one of ``lrs`` with the best validation accuracy in a pilot of ``pilot_share`` of the steps, run
-    once per task with the comparison's first seed. ``long_factor`` times the steps, with crop and flip, for
-    ``dense_long``. Raises ``UltError`` for rates or shares that are no positive numbers.
+    once per task with the seed ``pilot_seed``, whatever the seeds of the comparison. ``long_factor`` times the steps, with
+    crop and flip, for ``dense_long``. ``momentum`` and ``weight_decay`` are those of SGD, ``schedule`` is "cosine" or
+    "constant". Raises ``UltError`` for any other value.
     """
 
     lrs: tuple[float, ...] = (0.03, 0.1, 0.3)
     pilot_share: float = 0.33
+    pilot_seed: int = 0
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: str = "cosine"
@@ -37,19 +40,35 @@ class DenseSettings:
             raise fault(
                 "dense.lrs", "[]", "at least one learning rate", "for example dense.lrs=[0.03,0.1,0.3]"
             )
-        for name, value in (*(("dense.lrs", lr) for lr in self.lrs), ("dense.pilot_share", self.pilot_share)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise fault(name, value, "a number above 0")
-        if (
-            isinstance(self.long_factor, bool)
-            or not isinstance(self.long_factor, int)
-            or self.long_factor < 1
-        ):
-            raise fault("dense.long_factor", self.long_factor, "a whole number, at least 1")
+        if len(set(self.lrs)) < len(self.lrs):
+            raise fault("dense.lrs", list(self.lrs), "each learning rate once")
+        for lr in self.lrs:
+            _between("dense.lrs", lr, "a number above 0", lambda value: 0 < value < math.inf)
+        _between(
+            "dense.pilot_share", self.pilot_share, "a number above 0, at most 1", lambda value: 0 < value <= 1
+        )
+        _between("dense.momentum", self.momentum, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+        _between(
+            "dense.weight_decay",
+            self.weight_decay,
+            "a finite number, at least 0",
+            lambda value: 0 <= value < math.inf,
+        )
+        if self.schedule not in SCHEDULES:
+            raise unknown("dense.schedule", str(self.schedule), SCHEDULES)
+        for name, least in (("pilot_seed", 0), ("long_factor", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise fault(f"dense.{name}", value, f"a whole number, at least {least}")
 
     def science(self) -> dict[str, Any]:
         """All settings as JSON values."""
         return {**asdict(self), "lrs": list(self.lrs)}
+
+
+def _between(name: str, value: object, wanted: str, fits: Callable[[float], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+        raise fault(name, value, wanted)
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,7 @@ class CompareSettings:
     """A grid: every arm on every target with every seed.
 
     ``mother`` and ``search`` are templates whose seed each run replaces by its own. ``head`` is fitted by all frozen
-    arms. Raises ``UltError`` for an unknown arm and for empty sources, targets, arms or seeds.
+    arms. Raises ``UltError`` for an unknown arm, head or head option and for empty sources, targets, arms or seeds.
     """
 
     sources: tuple[TaskSpec, ...]
@@ -81,6 +100,7 @@ class CompareSettings:
                 raise fault(name, [str(getattr(v, "id", v)) for v in value], "each entry once")
         for arm in self.arms:
             ARMS.get(arm)
+        check_options(self.head, self.head_options)
         for seed in self.seeds:
             if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
                 raise fault("seeds", list(self.seeds), "whole numbers, at least 0")

@@ -75,7 +75,7 @@ class NotFinite(UltError):
 
 @dataclass(frozen=True)
 class Trained:
-    """Accuracies as fractions (test: nan unless asked for), seconds of training and of testing."""
+    """Accuracies as fractions (test: nan unless asked for), seconds of training and of testing, steps taken."""
 
     valid_accuracy: float
     accuracy: float
@@ -83,6 +83,7 @@ class Trained:
     test_seconds: float
     dim: int
     statistics_bytes: int
+    steps: int
 
 
 def train_end_to_end(
@@ -101,7 +102,15 @@ def train_end_to_end(
     valid = _accuracy(model, "valid")
     accuracy = _accuracy(model, "test") if test else math.nan
     stats = 4 * sum(t.numel() for t in statistics(model.mother.body).values())
-    return Trained(valid, accuracy, trained - started, time.perf_counter() - trained, model.dim, stats)
+    return Trained(
+        valid,
+        accuracy,
+        trained - started,
+        time.perf_counter() - trained,
+        model.dim,
+        stats,
+        trainer.global_step,
+    )
 
 
 def _accuracy(model: EndToEnd, part: Any) -> float:
@@ -122,10 +131,9 @@ def _accuracy(model: EndToEnd, part: Any) -> float:
 def validated_rate(cell: Cell, ticket: Ticket | None) -> tuple[float, dict[str, float], float]:
     """The learning rate that validates best in the pilot, all (rate: validation accuracy), and the pilot's seconds.
 
-    The pilot runs with the first seed of the comparison, so that every seed of an arm trains alike; it is kept in the
-    store. A rate whose loss is not finite counts as 0; if all do, ``UltError``.
+    The pilot runs with ``dense.pilot_seed``, so that every seed of an arm trains alike; it is kept in the store. A rate whose loss is not finite counts as 0; if all do, ``UltError``.
     """
-    cell = replace(cell, seed=cell.settings.seeds[0])
+    cell = replace(cell, seed=cell.settings.dense.pilot_seed)
     if ticket is not None:
         ticket = cell.ticket(cell.unseen_sources)
     if len(cell.settings.dense.lrs) == 1:

@@ -164,7 +164,7 @@ def _row(name: str, science: dict[str, Any], ticket: Ticket | None, task: Task, 
         config=science,
         config_hash=digest(science),
         seconds=seconds,
-        trained="head",
+        trained=f"{science['head']} head",
         parameters_trained=parameters,
         code_version=here["code_version"],
         versions=here["versions"],
@@ -178,6 +178,7 @@ def _row(name: str, science: dict[str, Any], ticket: Ticket | None, task: Task, 
             "hyper": result.fit.hyper,
             "valid_accuracy": result.fit.valid_accuracy,
             "path": [list(pair) for pair in result.fit.path],
+            **({} if ticket is None else {"made_from": _made_from(ticket)}),
             "dim": result.dim,
             "shots": task.shots,
             "draw": task.draw,
@@ -190,3 +191,17 @@ def _row(name: str, science: dict[str, Any], ticket: Ticket | None, task: Task, 
             **extra,
         },
     )
+
+
+def _made_from(ticket: Ticket) -> dict[str, Any]:
+    """What tells this ticket from others in a table: its mother, how it was made, and on what."""
+    provenance = ticket.provenance
+    sources = provenance.get("sources")
+    listed = sources if isinstance(sources, list) else []
+    return {
+        "made_by": provenance.get("made_by"),
+        "mother": ticket.spec.to_dict(),
+        "settings": provenance.get("settings"),
+        "density": ticket.density,
+        "sources": [{"id": source["id"], "train": source["sizes"]["train"]} for source in listed],
+    }

@@ -12,16 +12,17 @@ from ult_lightning.heads._functions import (
     least_squares,
     transfer_functions,
 )
-from ult_lightning.heads._linear import HEADS, HeadFit, HeadPath, LinearHead
+from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, LinearHead
 from ult_lightning.heads._logistic import logistic_path
 from ult_lightning.heads._ridge import LAMBDAS, RidgeStatistics, ridge_path, ridge_path_dual
 from ult_lightning.heads._task_model import TaskModel, TaskModelError
-from ult_lightning.heads._transfer import TransferResult, option_names, transfer
+from ult_lightning.heads._transfer import TransferResult, check_options, option_names, transfer
 
 __all__ = [
     "FUNCTION_HEADS",
     "HEADS",
     "LAMBDAS",
+    "OPTIONS",
     "FeatureStream",
     "FrozenError",
     "FunctionFit",
@@ -33,6 +34,7 @@ __all__ = [
     "TaskModel",
     "TaskModelError",
     "TransferResult",
+    "check_options",
     "check_takes_points",
     "function_head_options",
     "least_squares",

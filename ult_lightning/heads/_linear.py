@@ -94,6 +94,9 @@ HeadMaker = Callable[..., HeadFit]
 HEADS: Registry[HeadMaker] = Registry("head")
 """Fits ``(stream: FeatureStream, *, seed: int, **options) -> HeadFit``; the options are its other keywords."""
 
+OPTIONS: Registry[Callable[..., Any]] = Registry("head")
+"""Per head, ``(**options)`` to their checked values, by which it can be known before any work whether a fit will take them."""
+
 
 def choose(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[int, list[tuple[float, float]]]:
     """The index of the head with the best accuracy over ``batches`` of (features, labels), and all accuracies.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ult_lightning.heads._linear import HEADS, HeadFit, HeadPath, at_least, choose, numbers
+from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, at_least, choose, numbers
 from ult_lightning.heads._ridge import inverse_std
 
 if TYPE_CHECKING:
@@ -98,6 +98,14 @@ def logistic_path(
     return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases)), iterations
 
 
+@OPTIONS.register("logistic")
+def logistic_options(
+    *, penalties: Sequence[float] = PENALTIES, max_iter: int = MAX_ITER
+) -> tuple[tuple[float, ...], int]:
+    """The penalties as floats, and the limit; raises ``UltError`` for what they cannot be."""
+    return numbers("head.penalties", penalties), at_least("head.max_iter", max_iter, 1)
+
+
 @HEADS.register("logistic")
 def fit_logistic(
     stream: FeatureStream, *, seed: int = 0, penalties: Sequence[float] = PENALTIES, max_iter: int = MAX_ITER
@@ -107,7 +115,7 @@ def fit_logistic(
     ``penalties`` weigh |W|^2 / 2 against the mean cross-entropy on standardised features; ``max_iter`` is per penalty.
     All features are kept: n * d * 4 bytes. ``seed`` is not used: nothing is random here.
     """
-    values, limit = numbers("head.penalties", penalties), at_least("head.max_iter", max_iter, 1)
+    values, limit = logistic_options(penalties=penalties, max_iter=max_iter)
     features, labels = stream.collect("train")
     path, iterations = logistic_path(features, labels, stream.classes, values, max_iter=limit)
     best, accuracies = choose(path, stream.batches("valid"))

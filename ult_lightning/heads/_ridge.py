@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ult_lightning.base import UltError, fault
-from ult_lightning.heads._linear import HEADS, HeadFit, HeadPath, choose, numbers
+from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, choose, numbers
 
 if TYPE_CHECKING:
     from ult_lightning.heads._features import FeatureStream
@@ -224,6 +224,12 @@ def _folded(
     return HeadPath(tuple(values[i] for i in fine), weights.float().contiguous(), biases.float())
 
 
+@OPTIONS.register("ridge")
+def ridge_options(*, lambdas: Sequence[float] = LAMBDAS) -> tuple[float, ...]:
+    """The lambdas as floats; raises ``UltError`` unless they are numbers above 0, each once."""
+    return numbers("head.lambdas", lambdas)
+
+
 @HEADS.register("ridge")
 def fit_ridge(stream: FeatureStream, *, seed: int = 0, lambdas: Sequence[float] = LAMBDAS) -> HeadFit:
     """One pass over the training images, then the lambda with the best validation accuracy (ties: the larger one).
@@ -231,7 +237,7 @@ def fit_ridge(stream: FeatureStream, *, seed: int = 0, lambdas: Sequence[float] 
     ``lambdas`` are relative to the number of training images, on standardised features. ``seed`` is not used: nothing
     is random here.
     """
-    values = numbers("head.lambdas", lambdas)
+    values = ridge_options(lambdas=lambdas)
     n = stream.sizes["train"]
     if n < stream.dim:
         path = ridge_path_dual(*stream.collect("train"), stream.classes, values)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ult_lightning.base import fault
-from ult_lightning.heads._linear import HEADS, HeadFit, at_least, choose, numbers
+from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, at_least, choose, numbers
 
 if TYPE_CHECKING:
     from ult_lightning.heads._features import FeatureStream
@@ -14,6 +14,39 @@ if TYPE_CHECKING:
 LRS = (0.1, 0.03, 0.01)
 EPOCHS = 10
 BATCH_SIZE = 128
+
+
+class SgdOptions(NamedTuple):
+    """The options of the probe, checked."""
+
+    epochs: int
+    rates: tuple[float, ...]
+    momentum: float
+    weight_decay: float
+    batch_size: int
+    augment: bool
+
+
+@OPTIONS.register("sgd")
+def sgd_options(
+    *,
+    epochs: int = EPOCHS,
+    lrs: Sequence[float] = LRS,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    batch_size: int = BATCH_SIZE,
+    augment: bool = False,
+) -> SgdOptions:
+    """The options as they are used; raises ``UltError`` for what they cannot be."""
+    rates = numbers("head.lrs", lrs)
+    (decay,) = numbers("head.weight_decay", [weight_decay], positive=False)
+    (inertia,) = numbers("head.momentum", [momentum], positive=False)
+    if inertia >= 1:
+        raise fault("head.momentum", momentum, "a number from 0 to below 1")
+    if not isinstance(augment, bool):
+        raise fault("head.augment", augment, "true or false")
+    rounds, size = at_least("head.epochs", epochs, 1), at_least("head.batch_size", batch_size, 2)
+    return SgdOptions(rounds, rates, inertia, decay, size, augment)
 
 
 @HEADS.register("sgd")
@@ -36,27 +69,23 @@ def fit_sgd(
     """
     from ult_lightning.heads._probe import train_probe
 
-    rates = numbers("head.lrs", lrs)
-    (decay,) = numbers("head.weight_decay", [weight_decay], positive=False)
-    (inertia,) = numbers("head.momentum", [momentum], positive=False)
-    if inertia >= 1:
-        raise fault("head.momentum", momentum, "a number from 0 to below 1")
-    rounds, size = at_least("head.epochs", epochs, 1), at_least("head.batch_size", batch_size, 2)
+    told = sgd_options(epochs=epochs, lrs=lrs, momentum=momentum, weight_decay=weight_decay,
+                       batch_size=batch_size, augment=augment)  # fmt: skip
     if stream.sizes["train"] < 2:
         raise fault(
             "task.train", stream.sizes["train"], "at least two training images", "head=ridge takes one"
         )
     path = train_probe(
         stream,
-        rates,
-        epochs=rounds,
-        momentum=inertia,
-        weight_decay=decay,
-        batch_size=size,
-        augment=augment,
+        told.rates,
+        epochs=told.epochs,
+        momentum=told.momentum,
+        weight_decay=told.weight_decay,
+        batch_size=told.batch_size,
+        augment=told.augment,
         seed=seed,
     )
     best, accuracies = choose(path, stream.batches("valid"))
-    hyper: dict[str, Any] = {"lr": path.values[best], "epochs": rounds}
+    hyper: dict[str, Any] = {"lr": path.values[best], "epochs": told.epochs}
     sizes = stream.sizes
     return HeadFit(path.head(best), accuracies[best][1], hyper, sizes["train"], sizes["valid"], accuracies)

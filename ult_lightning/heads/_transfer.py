@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ult_lightning.base import fault, unknown
 from ult_lightning.heads._features import FeatureStream, FrozenError
-from ult_lightning.heads._linear import HEADS, HeadFit, HeadMaker, LinearHead
+from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadMaker, LinearHead
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
@@ -62,7 +62,7 @@ def transfer(
     Raises ``UltError`` for an unknown head or option and for what ``FeatureStream`` refuses; ``FrozenError`` where
     the network is trainable, or not the same after as before: then there is no result.
     """
-    maker, settings = HEADS.get(head), _known_options(head, options)
+    maker, settings = HEADS.get(head), check_options(head, options)
     start = time.perf_counter()
     stream = FeatureStream(network, task, batch_size=batch_size, precision=precision, device=device)
     if stream.sizes["test"] == 0:
@@ -98,12 +98,13 @@ def _test(stream: FeatureStream, head: LinearHead) -> tuple[float, Tensor]:
     return right / len(predictions), predictions
 
 
-def _known_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options as keywords; one that the head does not take raises ``UltError`` with the nearest names."""
+def check_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options as keywords; ``UltError`` for an unknown head, and an option or a value that the head does not take."""
     known = option_names(HEADS.get(head))
     for name in options or {}:
         if name not in known:
             raise unknown(f"head.{head} option", str(name), known)
+    OPTIONS.get(head)(**dict(options or {}))
     return dict(options or {})
 
 

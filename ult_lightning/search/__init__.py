@@ -14,6 +14,7 @@ from ult_lightning.search._run import (
     ticket_id,
 )
 from ult_lightning.search._settings import (
+    SCHEDULES,
     SearchSettings,
     check_density,
     kept_counts,
@@ -25,6 +26,7 @@ from ult_lightning.search._trainer import fit_quietly, make_trainer
 __all__ = [
     "METHODS",
     "NUMERICS",
+    "SCHEDULES",
     "Attached",
     "EmptyLayerWarning",
     "MaskSearch",

@@ -136,7 +136,7 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
         "sources": [t.describe() for t in sources],
         "validation": _validation(frozen, search, sources),
         "mask": settings.select,
-        "steps": search.steps,
+        "steps": trainer.global_step,
         "resumed_from_step": resumed,
         "seconds": round(time.perf_counter() - started, 3),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

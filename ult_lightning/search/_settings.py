@@ -9,11 +9,14 @@ from typing import Any
 
 from ult_lightning.base import UltError, fault, unknown
 
+SCHEDULES = ("cosine", "constant")
+"""Learning rates over the steps of a training: a cosine from 1 to 0, or constant."""
+
 _CHOICES = {
     "scope": ("layer", "global"),
     "mixing": ("alternate", "joint"),
     "optimizer": ("sgd", "adam"),
-    "schedule": ("cosine", "constant"),
+    "schedule": SCHEDULES,
     "select": ("last", "best"),
     "precision": ("32", "bf16"),
 }
