@@ -279,7 +279,9 @@ def test_rows_as_lines() -> None:
     lines = [json.loads(line) for line in text.splitlines()]
     assert len(lines) == 2
     assert list(lines[0])[:8] == ["task", "arm", "seed", "metric", "value", "n", "ticket", "seconds"]
-    assert lines[0] == FIELDS
+    assert lines[0] == {**FIELDS, "seconds": 3, "seconds_by_phase": FIELDS["seconds"]}
+    assert json.loads(rows_as_json_lines([row(seconds={"a": 1.0, "b": 2.0})]))["seconds"] == 3.0
+    assert json.loads(rows_as_json_lines([row(seconds={})]))["seconds"] is None
     assert lines[1]["ticket"] is None
     assert rows_as_json_lines([]) == ""
 

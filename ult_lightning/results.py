@@ -98,6 +98,11 @@ class Row:
     def __hash__(self) -> int:
         return hash(self.id)
 
+    @property
+    def total_seconds(self) -> float | None:
+        """Seconds in all: the phase "total" where it is there, else the sum; None without any phase."""
+        return self.seconds.get("total", sum(self.seconds.values()) if self.seconds else None)
+
     def to_json(self) -> str:
         """The row as one line of JSON, keys sorted; `Row.from_json` reads it back."""
         return canonical_json(asdict(self))
@@ -177,12 +182,17 @@ class RowStore:
 
 
 def rows_as_json_lines(rows: Iterable[Row]) -> str:
-    """One JSON object per row and line (no line end after the last), the keys that people look for first."""
+    """One JSON object per row and line (no line end after the last), the keys that people look for first.
+
+    `seconds` is the total, None where the row holds none; `seconds_by_phase` has its parts.
+    """
     names = [f.name for f in fields(Row)]
     order = [*_FIRST, *(name for name in names if name not in _FIRST)]
-    return "\n".join(
-        json.dumps({name: getattr(row, name) for name in order}, allow_nan=False) for row in rows
-    )
+    lines = []
+    for row in rows:
+        found = {name: getattr(row, name) for name in order} | {"seconds": row.total_seconds}
+        lines.append(json.dumps({**found, "seconds_by_phase": row.seconds}, allow_nan=False))
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

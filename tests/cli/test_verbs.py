@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -241,3 +243,29 @@ def test_the_commands_work_from_any_folder(ult: Command, tmp_path: Path) -> None
     assert (folder / "my.ticket").is_file()
     assert "Warning" not in done.stderr
     assert "INFO" not in done.stderr
+
+
+def test_a_transfer_takes_the_seed_of_its_ticket(say: Say) -> None:
+    assert say("search", *TINY, "seed=7", "out=my.ticket").code == 0
+    words = ("transfer", "ticket=my.ticket", "targets=[mnist5k]", "logger=none")
+    assert say(*words).code == 0
+    assert say(*words, "seed=3").code == 0
+    assert sorted(row["seed"] for row in rows(say)) == [3, 7]
+    assert "(stored)" in say(*words, "seed=7").out
+
+
+def test_what_comes_next_can_be_typed_as_it_stands(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "some where" / "bin" / "ult"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    monkeypatch.setenv("PATH", "/nowhere")
+    told = say("search", *TINY, "store=my store", "out=my.ticket").out
+    assert (
+        "  'some where/bin/ult' transfer ticket=my.ticket 'targets=[mnist5k]' 'store=my store'"
+        in told.splitlines()
+    )
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/ult")
+    assert "  ult transfer ticket=my.ticket" in say("search", *TINY, "store=my store", "out=my.ticket").out

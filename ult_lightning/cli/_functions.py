@@ -88,7 +88,9 @@ def check_fit(ticket: Ticket, functions: Sequence[FunctionSpec], images: Sequenc
         raise fault("targets", [spec.id for spec in images], wanted)
 
 
-def rows(told: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowStore) -> list[Row]:
+def rows(
+    told: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowStore, *, seed: int
+) -> list[Row]:
     """Two rows per target, the sup error before the RMS error."""
     from ult_lightning.compare import function_rows
     from ult_lightning.data import load_functions
@@ -96,7 +98,7 @@ def rows(told: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowSt
     inputs = ticket.spec.input.shape[2]
     found: list[Row] = []
     for spec in told.functions:
-        task = load_functions(spec, inputs=inputs, seed=told.seed)
+        task = load_functions(spec, inputs=inputs, seed=seed)
         found += function_rows(
             ticket,
             network,

@@ -77,7 +77,7 @@ ult transfer: fit a linear head on a frozen ticket for every target task, and st
   targets=[A,B]            tasks to solve (needed): the same names as for `ult search`, or functions
   head=ridge               or logistic, sgd; lstsq for functions;  head.options.KEY=VALUE
   shots=[1,5,10]  draws=3  few images per class, drawn several times
-  seed=0  train_limit=N    the splits; images per task;  precision=32|bf16|auto
+  seed=N  train_limit=N    the splits (default: the ticket's seed); images per task;  precision=32|bf16|auto
   save=FOLDER or FILE      keep ticket and head for use: ult_lightning.TaskModel.load(FILE)(images) -> logits
   store=store  data_dir=data  download=true  force=true  device=auto  logger=wandb|csv|none  traceback=true
 

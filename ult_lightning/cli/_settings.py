@@ -30,6 +30,11 @@ class Machine:
     threads: int | None
     force: bool
 
+    def words(self, *keys: str) -> list[str]:
+        """Those of the folders `keys` that are not at their defaults, as overrides."""
+        usual = {"store": Path("store"), "data_dir": Path("data"), "cache_dir": None}
+        return [f"{key}={getattr(self, key)}" for key in keys if getattr(self, key) != usual[key]]
+
     def start(self) -> None:
         """Take the number of CPU threads that was asked for, and leave Lightning's words to the log file."""
         from logging import getLogger

@@ -13,7 +13,7 @@ from ult_lightning.cli import _settings as settings
 from ult_lightning.cli._job import Place, run_job
 from ult_lightning.cli._out import check_folder
 from ult_lightning.cli._reader import Reader
-from ult_lightning.cli._tables import shown
+from ult_lightning.cli._tables import shown, typed
 
 if TYPE_CHECKING:
     from ult_lightning.compare import CompareSettings, DenseSettings
@@ -91,14 +91,17 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     paths = write_report(rows, folder, command=command)
     print()
     print(table(rows, command=command).text())
-    print(end_screen(rows, paths, store=machine.store, where=mirror.where))
+    print(end_screen(rows, paths, machine=machine, where=mirror.where))
     return None
 
 
-def end_screen(rows: Sequence[Row], paths: dict[str, Path], *, store: Path, where: str | None) -> str:
+def end_screen(
+    rows: Sequence[Row], paths: dict[str, Path], *, machine: settings.Machine, where: str | None
+) -> str:
     """Where the table, the figure, the tickets and the log lie, and what to try next."""
     from ult_lightning.tickets import TicketStore
 
+    store = machine.store
     place = {name: shown(path) for name, path in paths.items()}
     lines = [f"Table       {place['table.md']}, {place['table.csv']}", f"Figure      {place['figure.png']}",
              f"Page        {place['report.html']}", f"Rows        {shown(store / 'rows')}"]  # fmt: skip
@@ -113,9 +116,10 @@ def end_screen(rows: Sequence[Row], paths: dict[str, Path], *, store: Path, wher
         lines.append(f"Log         {shown(where)}")
     lines.append("Next:")
     if tickets:
-        lines.append(f"  ult ticket show {path}")
-        lines.append(f"  ult transfer ticket={path} 'targets=[digits:parity]'")
-    lines.append(f"  ult rows store={store}")
+        folders = machine.words("store", "data_dir", "cache_dir")
+        lines.append("  " + typed("ticket show", path))
+        lines.append("  " + typed("transfer", f"ticket={path}", "targets=[digits:parity]", *folders))
+    lines.append("  " + typed("rows", f"store={shown(store)}"))
     return "\n".join(lines)
 
 

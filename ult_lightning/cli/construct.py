@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from ult_lightning.cli._families import Wish
 from ult_lightning.cli._job import Place, run_job
 from ult_lightning.cli._out import check_file, check_folder
 from ult_lightning.cli._reader import Reader
-from ult_lightning.cli._tables import shown
+from ult_lightning.cli._tables import shown, typed
 
 if TYPE_CHECKING:
     from ult_lightning.tickets import Ticket, TicketStore
@@ -162,7 +161,7 @@ def end_screen(ticket: Ticket, wish: Wish, path: Path, *, reused: bool, where: s
     width = max(len(label) for label, _ in lines)
     body = [f"  {label.ljust(width)}  {text}" for label, text in lines]
     title = f"{did}: a {wish.family} ticket, seed {wish.seed}."
-    return "\n".join(["", title, *body, "Next:", f"  {shlex.join(_next(ticket, wish, path))}"])
+    return "\n".join(["", title, *body, "Next:", f"  {typed(*_next(ticket, wish, path))}"])
 
 
 def _choices(ticket: Ticket, wish: Wish) -> Iterator[tuple[str, str]]:
@@ -189,11 +188,11 @@ def _choices(ticket: Ticket, wish: Wish) -> Iterator[tuple[str, str]]:
 def _next(ticket: Ticket, wish: Wish, path: Path) -> list[str]:
     """The command that shows what the ticket is good for."""
     if ticket.spec.input.shape == families.IMAGE:
-        return ["ult", "transfer", f"ticket={path}", "targets=[digits]", "head=ridge"]
+        return ["transfer", f"ticket={path}", "targets=[digits]", "head=ridge"]
     targets = {"polynomial": "targets=[polynomials,products]", "fourier": "targets=[trigonometric,outside]"}
     if wish.family not in targets:
-        return ["ult", "ticket", "show", str(path)]
-    return ["ult", "transfer", f"ticket={path}", targets[wish.family], "head=lstsq"]
+        return ["ticket show", str(path)]
+    return ["transfer", f"ticket={path}", targets[wish.family], "head=lstsq"]
 
 
 def _name(wish: Wish) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from ult_lightning.cli import _settings as settings
 from ult_lightning.cli._job import Place, run_job
 from ult_lightning.cli._out import check_file, check_folder
 from ult_lightning.cli._reader import Reader
-from ult_lightning.cli._tables import shown
+from ult_lightning.cli._tables import shown, typed
 
 if TYPE_CHECKING:
     from ult_lightning.data import TaskSpec
@@ -88,14 +87,14 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     if told.out is not None:
         write_bytes(told.out, path.read_bytes())
         path = told.out
-    print(end_screen(ticket, path, reused=reused, where=mirror.where, sources=[t.id for t in told.sources]))
+    print(end_screen(told, ticket, path, reused=reused, where=mirror.where))
     accuracies = _accuracies(ticket)
     return fmean(accuracies.values()) if accuracies else None
 
 
-def end_screen(ticket: Ticket, path: Path, *, reused: bool, where: str | None, sources: list[str]) -> str:
+def end_screen(told: SearchJob, ticket: Ticket, path: Path, *, reused: bool, where: str | None) -> str:
     """What the last lines of a search say: the ticket, its file, densities, accuracies, and what to type next."""
-    size = path.stat().st_size
+    sources, size = [spec.id for spec in told.sources], path.stat().st_size
     seconds = ticket.provenance.get("seconds")
     spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
     did = "Found in the store, nothing to do (force=true searches again)" if reused else f"Searched{spent}"
@@ -112,9 +111,9 @@ def end_screen(ticket: Ticket, path: Path, *, reused: bool, where: str | None, s
     if where is not None:
         lines.append(f"  log         {shown(where)}")
     target = "digits" if not any(s.startswith("digits") for s in sources) else "mnist5k"
-    return "\n".join(
-        [*lines, "Next:", f"  {shlex.join(['ult', 'transfer', f'ticket={path}', f'targets=[{target}]'])}"]
-    )
+    folders = told.machine.words("store", "data_dir", "cache_dir")
+    command = typed("transfer", f"ticket={path}", f"targets=[{target}]", *folders)
+    return "\n".join([*lines, "Next:", f"  {command}"])
 
 
 def _densities(densities: Mapping[str, float]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from ult_lightning.cli import _settings as settings
 from ult_lightning.cli._job import Place, run_job
 from ult_lightning.cli._out import check_file, check_folder
 from ult_lightning.cli._reader import Reader
-from ult_lightning.cli._tables import aligned, shown
+from ult_lightning.cli._tables import aligned, shown, typed
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionSpec, Task, TaskSpec
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 class TransferJob:
     """Everything that `ult transfer` was told: image `targets` or `functions`.
 
-    `shots` is (None,) for the whole training part.
+    `shots` is (None,) for the whole training part; `seed` None for that of the ticket.
     """
 
     ticket: str
@@ -41,7 +40,7 @@ class TransferJob:
     options: dict[str, Any]
     shots: tuple[int | None, ...]
     draws: int
-    seed: int
+    seed: int | None
     precision: str
     machine: settings.Machine
     logging: settings.Logging
@@ -79,7 +78,7 @@ def read(cfg: DictConfig) -> TransferJob:
         options=options,
         shots=_shots(reader),
         draws=reader.whole("draws"),
-        seed=reader.whole("seed"),
+        seed=reader.optional_whole("seed"),
         precision="32" if asked and precision == "auto" else resolve_precision(precision, machine.device),
         machine=machine,
         logging=settings.logging(reader),
@@ -104,21 +103,21 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     models = _Models(told, place) if told.save is not None else None
     told.machine.start()
     ticket = Ticket.load(find_ticket_file(told.ticket, told.machine.store))
+    seed = ticket.spec.seed if told.seed is None else told.seed
     functions.check_fit(ticket, told.functions, told.targets)
     store = RowStore(told.machine.store)
-    tasks = told.machine.load(told.targets, seed=told.seed)
+    tasks = told.machine.load(told.targets, seed=seed)
     network: Any = ticket.network()
     before = network.fingerprint()
     config = OmegaConf.to_container(cfg, resolve=True)
-    with told.logging.running(
-        place.folder, f"transfer {ticket.id} {told.head} s{told.seed}", config
-    ) as mirror:
+    with told.logging.running(place.folder, f"transfer {ticket.id} {told.head} s{seed}", config) as mirror:
         mirror.use_ticket(ticket)
         stored = set() if told.machine.force else set(store.ids())
-        rows = functions.rows(told, ticket, network, store) if told.functions else []
+        rows = functions.rows(told, ticket, network, store, seed=seed) if told.functions else []
         for task in tasks:
             rows += [
-                _row(told, ticket, network, task, shots, draw, store, models) for shots, draw in told.points()
+                _row(told, ticket, network, task, shots, draw, seed, store, models)
+                for shots, draw in told.points()
             ]
         mirror.log_rows(rows)
     after = network.fingerprint()
@@ -126,7 +125,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
         raise UltError(f"The ticket's network changed: fingerprint {before[:16]} before, {after[:16]} after.")
     table = functions.rows_table(rows, stored) if told.functions else rows_table(rows, stored)
     saved = models.written if models is not None else []
-    print(end_screen(told, ticket, table, fingerprint=after, saved=saved, where=mirror.where))
+    print(end_screen(told, ticket, table, seed=seed, fingerprint=after, saved=saved, where=mirror.where))
     return fmean(row.value for row in rows if row.metric in ("accuracy", "sup_error"))
 
 
@@ -148,7 +147,7 @@ def find_ticket_file(name: str, store: Path) -> Path:
     raise fault("ticket", name, f"a ticket file, or the id of a ticket in {store}", mend, error=TicketError)
 
 
-def _row(told: TransferJob, ticket: Ticket, network: FrozenNetwork, task: Task, shots: int | None, draw: int,
+def _row(told: TransferJob, ticket: Ticket, network: FrozenNetwork, task: Task, shots: int | None, draw: int, seed: int,
          store: Any, models: _Models | None) -> Row:  # fmt: skip
     from ult_lightning.compare import transfer_row
 
@@ -164,7 +163,7 @@ def _row(told: TransferJob, ticket: Ticket, network: FrozenNetwork, task: Task, 
         options=told.options,
         shots=shots,
         draw=draw,
-        seed=told.seed,
+        seed=seed,
         precision=told.precision,
         device=told.machine.device,
         store=store,
@@ -211,10 +210,10 @@ class _Models:
         return f"{ticket.id}-{words}{few}-s{task.seed}.model"
 
 
-def end_screen(told: TransferJob, ticket: Ticket, table: Sequence[str], *, fingerprint: str, saved: Sequence[Path],
+def end_screen(told: TransferJob, ticket: Ticket, table: Sequence[str], *, seed: int, fingerprint: str, saved: Sequence[Path],
                where: str | None) -> str:  # fmt: skip
     """What the last lines of a transfer say: the rows, the proof that the ticket did not change, what is next."""
-    lines = ["", f"Ticket {ticket.id}, head {told.head}, seed {told.seed}:", *table]
+    lines = ["", f"Ticket {ticket.id}, head {told.head}, seed {seed}:", *table]
     lines.append(f"Frozen: the ticket's fingerprint is {fingerprint[:16]} before and after.")
     lines.append(f"Rows are in {shown(told.machine.store / 'rows')}.")
     if where is not None:
@@ -223,7 +222,7 @@ def end_screen(told: TransferJob, ticket: Ticket, table: Sequence[str], *, finge
         first = shown(saved[0])
         lines += [f"Saved {len(saved)} model{'s' * (len(saved) > 1)}; use one in Python:",
                   f"  ult_lightning.TaskModel.load({first!r})(images)  # (b, c, h, w) -> logits (b, k)"]  # fmt: skip
-    command = shlex.join(["ult", "report", f"store={told.machine.store}"])
+    command = typed("report", f"store={shown(told.machine.store)}")
     return "\n".join([*lines, "Next:", f"  {command}"])
 
 
@@ -270,4 +269,6 @@ def _shots(reader: Reader) -> tuple[int | None, ...]:
         raise fault(
             "shots", list(found), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'"
         )
+    if len(set(found)) < len(found):
+        raise fault("shots", list(found), "each number once")
     return found or (None,)
