@@ -251,8 +251,8 @@ def test_classes_that_the_source_lacks_are_unseen(tmp_path):
         ({"seeds": (-1,)}, "whole numbers"),
         ({"head": "rigde"}, "head: got 'rigde'.*ridge"),
         ({"head_options": {"lambda": [1]}}, "head.ridge option: got 'lambda'.*lambdas"),
-        ({"head_options": {"lambdas": [0]}}, "head.lambdas: got 0"),
-        ({"head": "sgd", "head_options": {"epochs": 0}}, "head.epochs: got 0"),
+        ({"head_options": {"lambdas": [0]}}, "head.options.lambdas: got 0"),
+        ({"head": "sgd", "head_options": {"epochs": 0}}, "head.options.epochs: got 0"),
     ],
 )
 def test_bad_grids_are_one_sentence(change, message):

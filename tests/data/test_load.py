@@ -32,7 +32,7 @@ def test_label_tables() -> None:
     [
         ("mnist6k", "task: got 'mnist6k', wanted one of cifar10, "),
         ("mnist6k", "; did you mean mnist5k or mnist"),
-        ("digits:4-10", "labels: got '4-10', wanted classes from 0 to 9; those are all of digits:4-10."),
+        ("digits:4-10", "labels: got '4-10', wanted classes from 0 to 9; digits has no others."),
         ("digits:3", "task: got 'digits:3', wanted a task with at least two classes; keep more classes."),
         (
             {"name": "digits", "train_limit": 9},

@@ -188,7 +188,7 @@ def _no_files(root: Path) -> None:
         (_no_image, "{root}/train/class1/3.png: got 'bytes of no known image format', wanted an image that decodes; "
          "mend or remove it."),
         (_strange_class, "{root}/test: got 'class owl', wanted only classes of train: class0, class1, class2; rename"),
-        (_one_class, "task: got 'folder', wanted a task with at least two classes"),
+        (_one_class, "task: got 'folder:{root}', wanted a task with at least two classes"),
         (_no_files, "folder: got '{root}', wanted image files as train/CLASS/FILE (and test/CLASS/FILE); there are "
          "none: check the path."),
     ],
@@ -248,6 +248,10 @@ GOOD = [encoded(one) for one in pixels(0, 6, 32, 32)]
         (
             _spoiled([1, 2] * 3),
             "fishes: got 'no training image of class 0', wanted images of all classes from 0 to 2",
+        ),
+        (
+            _spoiled([0, 1, 2**40, 1, 0, 1]),
+            "fishes: got '6 training images and the label 1099511627776', wanted at least one image per class",
         ),
         (_spoiled([0] * 6), "task: got 'fishes', wanted a task with at least two classes"),
         (

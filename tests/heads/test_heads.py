@@ -180,7 +180,7 @@ def test_rates_that_diverge_lose_or_are_named(network: Any, task: Any) -> None:
     fit = HEADS.get("sgd")(stream, epochs=2, batch_size=16, lrs=[1e38, 0.03])
     assert [value for value, _ in fit.path] == [0.03]
     with pytest.raises(
-        UltError, match=r"diverged at every learning rate \(1e\+38\); add a smaller one to head.lrs"
+        UltError, match=r"diverged at every learning rate \(1e\+38\); add a smaller one to head.options.lrs"
     ):
         HEADS.get("sgd")(stream, epochs=2, batch_size=16, lrs=[1e38])
 
@@ -233,19 +233,23 @@ def test_a_probe_needs_two_images(network: Any, tasks: Callable[..., Any]) -> No
         (
             "ridge",
             {"lambdas": []},
-            r"head.lambdas: got \[\], wanted a list of finite numbers above 0, each once\.",
+            r"head.options.lambdas: got \[\], wanted a list of finite numbers above 0, each once\.",
         ),
-        ("ridge", {"lambdas": 0.1}, r"head.lambdas: got 0.1, wanted a list"),
-        ("ridge", {"lambdas": "0.1"}, r"head.lambdas: got '0.1', wanted a list"),
-        ("ridge", {"lambdas": [1, 0]}, r"head.lambdas: got 0, wanted a list of finite numbers above 0"),
-        ("ridge", {"lambdas": [math.inf]}, r"head.lambdas: got inf"),
-        ("ridge", {"lambdas": [1, 1.0]}, r"head.lambdas: got \[1, 1.0\], wanted .* each once"),
-        ("logistic", {"penalties": [-1]}, r"head.penalties: got -1, wanted"),
-        ("logistic", {"max_iter": 0}, r"head.max_iter: got 0, wanted a whole number of at least 1\."),
-        ("sgd", {"epochs": 1.5}, r"head.epochs: got 1.5, wanted a whole number of at least 1\."),
-        ("sgd", {"lrs": [True]}, r"head.lrs: got True, wanted"),
-        ("sgd", {"momentum": 1.0}, r"head.momentum: got 1.0, wanted a number from 0 to below 1\."),
-        ("sgd", {"batch_size": 1}, r"head.batch_size: got 1, wanted a whole number of at least 2\."),
+        ("ridge", {"lambdas": 0.1}, r"head.options.lambdas: got 0.1, wanted a list"),
+        ("ridge", {"lambdas": "0.1"}, r"head.options.lambdas: got '0.1', wanted a list"),
+        (
+            "ridge",
+            {"lambdas": [1, 0]},
+            r"head.options.lambdas: got 0, wanted a list of finite numbers above 0",
+        ),
+        ("ridge", {"lambdas": [math.inf]}, r"head.options.lambdas: got inf"),
+        ("ridge", {"lambdas": [1, 1.0]}, r"head.options.lambdas: got \[1, 1.0\], wanted .* each once"),
+        ("logistic", {"penalties": [-1]}, r"head.options.penalties: got -1, wanted"),
+        ("logistic", {"max_iter": 0}, r"head.options.max_iter: got 0, wanted a whole number of at least 1\."),
+        ("sgd", {"epochs": 1.5}, r"head.options.epochs: got 1.5, wanted a whole number of at least 1\."),
+        ("sgd", {"lrs": [True]}, r"head.options.lrs: got True, wanted"),
+        ("sgd", {"momentum": 1.0}, r"head.options.momentum: got 1.0, wanted a number from 0 to below 1\."),
+        ("sgd", {"batch_size": 1}, r"head.options.batch_size: got 1, wanted a whole number of at least 2\."),
     ],
 )
 def test_bad_options_get_one_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -17,8 +18,17 @@ from torch import nn
 
 from ult_lightning import find_ticket, load_task
 from ult_lightning.base import UltError
+from ult_lightning.data import Task
 from ult_lightning.nets import MaskedParameters, build_mother
-from ult_lightning.search import METHODS, SearchSettings, kept_counts, search_once, ticket_id
+from ult_lightning.search import (
+    METHODS,
+    EmptyLayerWarning,
+    MaskSearch,
+    SearchSettings,
+    kept_counts,
+    search_once,
+    ticket_id,
+)
 from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
 
 SMALL = MotherSpec("conv2", options={"width": 0.125})
@@ -88,11 +98,88 @@ def test_two_sources_share_one_mask_that_is_computed_once_per_step(mixing, monke
     assert len(calls) == FEW.max_steps + validations + at_start + at_end
 
 
-def test_best_keeps_the_mask_of_the_best_epoch():
-    settings = SearchSettings(max_epochs=3, batch_size=32, lr=50.0, schedule="constant", select="best")
-    best, last = search(settings=settings), search(settings=replace(settings, select="last"))
+def test_global_density_may_leave_one_layer_nothing_and_says_so():
+    with pytest.warns(
+        EmptyLayerWarning, match=r"keeps nothing of 3.weight: .* raise density, or set scope=layer"
+    ):
+        ticket = search(settings=replace(FEW, scope="global", density=0.002, lr=0.0), spec=SMALL)
+    assert ticket.mask.kept == 2
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "epochs"), [((0.2, 0.9, 0.5), 2), ((0.9, 0.2, 0.5), 1), ((0.2, 0.5, 0.9), 3)]
+)
+def test_best_keeps_the_mask_of_the_best_epoch(accuracies, epochs, monkeypatch):
+    """A constant rate, so that the mask after e epochs is that of a search of e epochs."""
+    settings = SearchSettings(max_epochs=3, batch_size=32, lr=1.0, schedule="constant")
+    told = iter(accuracies)
+    real = MaskSearch.on_validation_epoch_end
+
+    def scripted(self):
+        real(self)
+        self.history[-1] = dict.fromkeys(self.history[-1], next(told))
+
+    expected = search(settings=replace(settings, max_epochs=epochs)).mask
+    monkeypatch.setattr(MaskSearch, "on_validation_epoch_end", scripted)
+    best = search(settings=replace(settings, select="best"))
     assert best.provenance["mask"] == "best"
-    assert best.mask.total == last.mask.total
+    assert all(np.array_equal(best.mask[name], expected[name]) for name in expected.names)
+
+
+def test_a_search_never_reads_the_test_split(monkeypatch):
+    reads = []
+    batches, batch = Task.batches, Task.batch
+    monkeypatch.setattr(
+        Task, "batches", lambda self, split, *a, **k: (reads.append(split), batches(self, split, *a, **k))[1]
+    )
+    monkeypatch.setattr(
+        Task, "batch", lambda self, split, *a, **k: (reads.append(split), batch(self, split, *a, **k))[1]
+    )
+    search(settings=replace(FEW, max_steps=None, max_epochs=2, select="best"))
+    assert set(reads) == {"train", "valid"}
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_the_learning_rate_falls_with_every_step(schedule, monkeypatch):
+    rates = []
+    step = MaskSearch.training_step
+    monkeypatch.setattr(
+        MaskSearch,
+        "training_step",
+        lambda self, *a: (rates.append([g["lr"] for g in self.optimizers().param_groups]), step(self, *a))[1],
+    )
+    search(settings=SearchSettings(max_epochs=2, batch_size=40, lr=0.1, head_lr=0.01, schedule=schedule))
+    assert len(rates) == 10
+    factors = [0.5 * (1 + math.cos(math.pi * t / 10)) if schedule == "cosine" else 1.0 for t in range(10)]
+    assert np.allclose(rates, [[0.1 * f, 0.01 * f] for f in factors])
+
+
+def test_scores_that_are_not_finite_are_one_sentence_and_leave_no_checkpoint(tmp_path):
+    with pytest.raises(
+        UltError, match=r"The scores are not finite after step 1; nothing was saved over: try a smaller lr"
+    ):
+        search(settings=replace(FEW, max_steps=1, lr=9e29, weight_decay=1e20), run_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    """A disk that fills up while the second checkpoint is written leaves the first."""
+    from ult_lightning.search import _trainer
+
+    sizes, real = [], _trainer.write_bytes
+
+    def full(path, content):
+        if sizes:
+            raise UltError(f"{path}: the disk is full")
+        real(path, content)
+        sizes.append(len(content))
+
+    monkeypatch.setattr(_trainer, "write_bytes", full)
+    with pytest.raises(UltError, match="the disk is full"):
+        search(settings=SearchSettings(max_epochs=3, batch_size=50), run_dir=tmp_path)
+    (left,) = tmp_path.iterdir()
+    assert left.stat().st_size == sizes[0]
+    assert torch.load(left, weights_only=False)["global_step"] == 4
 
 
 def test_a_module_of_your_own_can_be_searched(tmp_path):
@@ -120,6 +207,8 @@ def test_biases_are_masked_apart_and_never_all_pruned():
         ({"mixing": "alternat"}, r"mixing: got 'alternat'.*alternate"),
         ({"batch_size": 0}, r"batch_size: got 0"),
         ({"lr": float("nan")}, r"lr: got nan"),
+        ({"lr": 1e300}, r"lr: got 1e\+300, wanted a number from 0 to below 1e\+30"),
+        ({"scope": "global", "density": 1e-7}, r"keeps none of the 792 weights; say at least density=0.0007"),
         ({"densities": {"0.wieght": 0.5}}, r"densities: got '0.wieght'.*0.weight"),
         ({"density": 1e-5}, r"keeps none of the .* weights of 0.weight"),
         (
@@ -142,7 +231,7 @@ def test_empty_sources_are_one_sentence():
 def test_a_loss_that_is_not_finite_is_one_sentence_and_leaves_no_ticket(tmp_path):
     store = TicketStore(tmp_path)
     with pytest.raises(UltError, match=r"The loss is (nan|inf) at step"):
-        search_once(store, [task()], replace(SMALL, norm="none"), replace(FEW, max_steps=30, head_lr=1e30),
+        search_once(store, [task()], replace(SMALL, norm="none"), replace(FEW, max_steps=30, head_lr=1e29),
                     progress=False)  # fmt: skip
     assert store.ids() == ()
 

@@ -99,7 +99,8 @@ def _key(source: Source, files: list[Path]) -> str:
 
 
 def _made(source: Source, data_dir: Path) -> DataSet:
-    train, test, classes = assemble(source.read(data_dir), name=source.name)
+    by_path = source.origin.startswith(f"{source.name}:")  # folder:/my/images, which says more than folder
+    train, test, classes = assemble(source.read(data_dir), name=source.origin if by_path else source.name)
     return DataSet(train, test, classes, content_digest(train, test, classes))
 
 

@@ -107,6 +107,9 @@ def assemble(raw: Raw, *, name: str) -> tuple[Split, Split, int]:
     """
     train = canonical_split(*raw.train, what=f"{name} train")
     classes = int(train.labels.max()) + 1 if raw.classes is None else raw.classes
+    if classes > len(train):
+        got = f"{len(train)} training images and the label {int(train.labels.max())}"
+        raise data_fault(name, got, "at least one image per class", "number the classes from 0 without gaps")
     test = None if raw.test is None else canonical_split(*raw.test, what=f"{name} test")
     for part, split in (("train", train), ("test", test)):
         if split is not None and int(split.labels.max()) >= classes:
@@ -122,7 +125,9 @@ def assemble(raw: Raw, *, name: str) -> tuple[Split, Split, int]:
         got = f"no training image of class {empty[0]}"
         raise data_fault(name, got, f"images of all classes from 0 to {classes - 1}", mend)
     if classes < 2:
-        raise data_fault("task", name, "a task with at least two classes", "one class cannot be told apart")
+        raise data_fault(
+            "task", name, "a task with at least two classes", "one class has nothing to be told from"
+        )
     if test is None:
         first, second = train_test(np.asarray(train.labels))
         train, test = train.take(torch.from_numpy(first)), train.take(torch.from_numpy(second))

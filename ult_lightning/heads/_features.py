@@ -53,7 +53,7 @@ class FeatureStream:
         if precision not in _PRECISIONS:
             raise fault("precision", precision, f"one of {', '.join(_PRECISIONS)}")
         if tuple(network.spec.input.shape) != CANONICAL:
-            mend = "tasks are served as 3x32x32 images: search a ticket with input.shape=[3,32,32]"
+            mend = "tasks are served as 3x32x32 images; search a ticket on tasks, or give it an adapter (input.adapter=pool16)"
             raise fault("network", tuple(network.spec.input.shape), f"an input of shape {CANONICAL}", mend)
         if any(p.requires_grad for p in network.parameters()):
             raise FrozenError(

@@ -114,15 +114,25 @@ def choose(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[in
     return counts.index(max(counts)), listed
 
 
-def numbers(argument: str, values: object, *, positive: bool = True) -> tuple[float, ...]:
-    """A non-empty sequence of finite numbers (above 0 with ``positive``), each once, as floats, else ``UltError``."""
-    kind = "finite numbers above 0" if positive else "finite numbers, 0 or above"
-    wanted = f"a list of {kind}, each once"
+def number(argument: str, value: object, *, below: float = math.inf) -> float:
+    """``value`` if it is a number from 0 to below ``below``, else ``UltError``."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < below:
+        raise fault(
+            argument,
+            value,
+            "a finite number, 0 or above" if below == math.inf else f"a number from 0 to below {below:g}",
+        )
+    return float(value)
+
+
+def numbers(argument: str, values: object) -> tuple[float, ...]:
+    """A non-empty sequence of finite numbers above 0, each once, as floats, else ``UltError``."""
+    wanted = "a list of finite numbers above 0, each once"
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         raise fault(argument, values, wanted)
     for value in values:
         good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not good or value < 0 or (positive and value == 0):
+        if not good or value <= 0:
             raise fault(argument, value, wanted)
     if len(set(values)) != len(values):
         raise fault(argument, list(values), wanted)

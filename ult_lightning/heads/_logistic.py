@@ -103,7 +103,7 @@ def logistic_options(
     *, penalties: Sequence[float] = PENALTIES, max_iter: int = MAX_ITER
 ) -> tuple[tuple[float, ...], int]:
     """The penalties as floats, and the limit; raises ``UltError`` for what they cannot be."""
-    return numbers("head.penalties", penalties), at_least("head.max_iter", max_iter, 1)
+    return numbers("head.options.penalties", penalties), at_least("head.options.max_iter", max_iter, 1)
 
 
 @HEADS.register("logistic")

@@ -88,7 +88,7 @@ class Probe(LightningModule):
         if not values:
             rates = ", ".join(f"{rate:g}" for rate in self._rates)
             raise UltError(
-                f"The SGD probe diverged at every learning rate ({rates}); add a smaller one to head.lrs."
+                f"The SGD probe diverged at every learning rate ({rates}); add a smaller one to head.options.lrs."
             )
         return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases))
 

@@ -227,7 +227,7 @@ def _folded(
 @OPTIONS.register("ridge")
 def ridge_options(*, lambdas: Sequence[float] = LAMBDAS) -> tuple[float, ...]:
     """The lambdas as floats; raises ``UltError`` unless they are numbers above 0, each once."""
-    return numbers("head.lambdas", lambdas)
+    return numbers("head.options.lambdas", lambdas)
 
 
 @HEADS.register("ridge")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ult_lightning.base import fault
-from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, at_least, choose, numbers
+from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, at_least, choose, number, numbers
 
 if TYPE_CHECKING:
     from ult_lightning.heads._features import FeatureStream
@@ -38,14 +38,17 @@ def sgd_options(
     augment: bool = False,
 ) -> SgdOptions:
     """The options as they are used; raises ``UltError`` for what they cannot be."""
-    rates = numbers("head.lrs", lrs)
-    (decay,) = numbers("head.weight_decay", [weight_decay], positive=False)
-    (inertia,) = numbers("head.momentum", [momentum], positive=False)
-    if inertia >= 1:
-        raise fault("head.momentum", momentum, "a number from 0 to below 1")
+    rates = numbers("head.options.lrs", lrs)
+    decay, inertia = (
+        number("head.options.weight_decay", weight_decay),
+        number("head.options.momentum", momentum, below=1),
+    )
     if not isinstance(augment, bool):
-        raise fault("head.augment", augment, "true or false")
-    rounds, size = at_least("head.epochs", epochs, 1), at_least("head.batch_size", batch_size, 2)
+        raise fault("head.options.augment", augment, "true or false")
+    rounds, size = (
+        at_least("head.options.epochs", epochs, 1),
+        at_least("head.options.batch_size", batch_size, 2),
+    )
     return SgdOptions(rounds, rates, inertia, decay, size, augment)
 
 

@@ -53,8 +53,7 @@ class MaskSearch(LightningModule):
         for part, chunk in zip(batch, features.split([len(b.y) for b in batch]), strict=True):
             loss = loss + self.weights[part.task] * F.cross_entropy(self.heads[part.task](chunk), part.y)
         if not torch.isfinite(loss):
-            raise UltError(f"The loss is {float(loss.detach())} at step {self.global_step}; nothing was saved over: "
-                           f"try a smaller lr (it is {self.settings.lr:g}) or another norm or init.")  # fmt: skip
+            raise self._not_finite(f"The loss is {float(loss.detach())} at step {self.global_step}")
         self._loss_sum, self._loss_count = self._loss_sum + loss.detach().cpu(), self._loss_count + 1
         return loss
 
@@ -67,9 +66,16 @@ class MaskSearch(LightningModule):
         steps.ready = steps.completed = step
 
     def on_train_epoch_end(self) -> None:
-        """Logs the mean training loss of the epoch."""
+        """Logs the mean training loss of the epoch; raises ``UltError`` when the scores are no finite numbers."""
+        if not all(bool(torch.isfinite(scores.sum())) for scores in self.method.scores()):
+            raise self._not_finite(f"The scores are not finite after step {self.global_step}")
         self.log("train/loss", self._loss_sum / max(1, self._loss_count))
         self._loss_sum, self._loss_count = torch.zeros(()), 0
+
+    def _not_finite(self, what: str) -> UltError:
+        s = self.settings
+        return UltError(f"{what}; nothing was saved over: try a smaller lr (it is {s.lr:g}) or head_lr (it is "
+                        f"{s.head_lr:g}), or another norm or init.")  # fmt: skip
 
     def on_validation_epoch_start(self) -> None:
         """Brings the mask up to date with the last step's scores."""

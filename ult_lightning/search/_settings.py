@@ -12,6 +12,7 @@ from ult_lightning.base import UltError, fault, unknown
 SCHEDULES = ("cosine", "constant")
 """Learning rates over the steps of a training: a cosine from 1 to 0, or constant."""
 
+_LARGEST = 1e30  # room for the sums and products of float32
 _CHOICES = {
     "scope": ("layer", "global"),
     "mixing": ("alternate", "joint"),
@@ -96,7 +97,8 @@ def check_density(name: str, density: Any) -> float:
 def kept_counts(shapes: Mapping[str, tuple[int, ...]], settings: SearchSettings) -> dict[str, int]:
     """How many entries each parameter keeps: round(density * n), at least one for a bias.
 
-    Raises ``UltError`` if a name in ``densities`` is no parameter, or if a layer's weight would be left empty.
+    With ``scope="global"`` only the sums over all weights and over all biases count. Raises ``UltError`` if a name in
+    ``densities`` is no parameter, or if a layer's weight (all weights with ``scope="global"``) would be left empty.
     """
     for name in settings.densities or {}:
         if name not in shapes:
@@ -108,10 +110,18 @@ def kept_counts(shapes: Mapping[str, tuple[int, ...]], settings: SearchSettings)
         kept[name] = round(density * n)
         if kept[name] == 0 and name.endswith("bias"):
             kept[name] = 1
-        if kept[name] == 0:
-            raise UltError(f"density: got {density}, which keeps none of the {n} weights of {name}; "
-                           f"say at least density={math.ceil(1e4 * 0.51 / n) / 1e4}.")  # fmt: skip
+        if kept[name] == 0 and settings.scope == "layer":
+            raise _nothing(density, n, f"weights of {name}")
+    if not any(count for name, count in kept.items() if not name.endswith("bias")):
+        raise _nothing(settings.density, sum(map(math.prod, shapes.values())), "weights")
     return kept
+
+
+def _nothing(density: float, n: int, which: str) -> UltError:
+    least = math.ceil(1e4 * 0.51 / n) / 1e4 if n < 5_000 else 0.51 / n
+    return UltError(
+        f"density: got {density}, which keeps none of the {n} {which}; say at least density={least:.2g}."
+    )
 
 
 def resolve_device(device: str) -> str:
@@ -152,5 +162,5 @@ def _whole(name: str, value: Any, least: int) -> None:
 
 
 def _real(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise fault(name, value, "a finite number, at least 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _LARGEST:
+        raise fault(name, value, f"a number from 0 to below {_LARGEST:g}")

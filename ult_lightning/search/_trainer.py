@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from torch import Tensor
 
+from ult_lightning.base import write_bytes
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.search._settings import SearchSettings
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all: Lightning's own may be cut off where /tmp is another disk."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Writes beside ``path`` and renames; raises ``UltError`` for a full or read-only disk."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(Path(path), buffer.getvalue())
 
 
 def make_trainer(settings: SearchSettings, *, device: str, logger: Logger | None, run_dir: str | Path | None,
@@ -46,7 +62,7 @@ def _trainer(settings: SearchSettings, device: str, logger: Logger | None, callb
         max_steps=steps,
         logger=logger or False,
         callbacks=callbacks,
-        plugins=[LightningEnvironment()],  # one process, also inside a Slurm job
+        plugins=[LightningEnvironment(), WholeFiles()],  # one process, also inside a Slurm job
         enable_checkpointing=checkpoints,
         enable_progress_bar=progress,
         enable_model_summary=False,
