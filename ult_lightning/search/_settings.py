@@ -103,17 +103,21 @@ def kept_counts(shapes: Mapping[str, tuple[int, ...]], settings: SearchSettings)
     for name in settings.densities or {}:
         if name not in shapes:
             raise unknown("densities", name, tuple(shapes))
-    kept: dict[str, int] = {}
-    for name, shape in shapes.items():
-        n = math.prod(shape)
-        density = (settings.densities or {}).get(name, settings.density)
-        kept[name] = round(density * n)
-        if kept[name] == 0 and name.endswith("bias"):
-            kept[name] = 1
-        if kept[name] == 0 and settings.scope == "layer":
-            raise _nothing(density, n, f"weights of {name}")
-    if not any(count for name, count in kept.items() if not name.endswith("bias")):
-        raise _nothing(settings.density, sum(map(math.prod, shapes.values())), "weights")
+    shares = {
+        n: (settings.densities or {}).get(n, settings.density) * math.prod(s) for n, s in shapes.items()
+    }
+    kept = {name: max(round(share), int(name.endswith("bias"))) for name, share in shares.items()}
+    weights = [name for name in shapes if not name.endswith("bias")]
+    if settings.scope == "global":
+        largest = max(weights, key=lambda name: math.prod(shapes[name]))
+        kept[largest] += round(sum(shares[name] for name in weights)) - sum(kept[name] for name in weights)
+        if sum(kept[name] for name in weights) == 0:
+            raise _nothing(settings.density, sum(math.prod(shapes[name]) for name in weights), "weights")
+        return kept
+    for name in weights:
+        if kept[name] == 0:
+            density = (settings.densities or {}).get(name, settings.density)
+            raise _nothing(density, math.prod(shapes[name]), f"weights of {name}")
     return kept
 
 
@@ -130,8 +134,10 @@ def resolve_device(device: str) -> str:
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise fault("device", device, "a device of this machine", "say device=cpu or device=auto")
+    there = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    known = ["cpu", *(["cuda"] if there else []), *there]
+    if device not in known:
+        raise fault("device", device, f"auto or a device of this machine: {', '.join(known)}")
     return device
 
 
