@@ -59,7 +59,7 @@ def test_bias_scores_start_away_from_zero_and_at_the_scale_of_their_layer():
     masked = MaskedParameters(body, half(body), seed=0)
     for name, subset in masked.subsets.items():
         fan = 12 if name.startswith("0") else 8
-        assert 0 < float(subset.scores.detach().abs().max()) <= 1 / math.sqrt(fan)
+        assert 0.5 / math.sqrt(fan) < float(subset.scores.detach().abs().max()) <= 1 / math.sqrt(fan)
         assert float(subset.scores.detach().abs().min()) > 0
 
 
