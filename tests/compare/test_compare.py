@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ult_lightning.base import UltError
 from ult_lightning.compare import ARMS, CompareSettings, DenseSettings, draw_mask, run_grid
@@ -124,6 +125,30 @@ def test_joint_leaves_out_another_edition_of_the_targets_data(tmp_path, monkeypa
     used = TicketStore(tmp_path).load(row.ticket).provenance["sources"]
     assert [s["id"] for s in used] == ["digits", "mnist5k:parity"]
     assert any("mnist5k:0-4 is left out" in line for line in said)
+
+
+def write_folder(root, classes: int = 2) -> None:
+    for part, count in (("train", 40), ("test", 10)):
+        for label in range(classes):
+            for number in range(count):
+                file = root / part / str(label) / f"{number}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                image = np.random.default_rng([label, number, count]).integers(0, 99 + 99 * label, (32, 32))
+                Image.fromarray(image.astype(np.uint8)).save(file)
+
+
+def test_the_same_data_under_another_name_is_the_same_row_with_the_name_typed(tmp_path):
+    write_folder(tmp_path / "birds")
+    (tmp_path / "link").symlink_to(tmp_path / "birds")
+    birds, link = (TaskSpec.parse(f"folder:{tmp_path / name}") for name in ("birds", "link"))
+    one = grid(tmp_path / "s", settings(("random_features",), targets=(birds,)))
+    two = grid(tmp_path / "s", settings(("random_features",), targets=(link,), seeds=(0, 1)))
+    assert [row.task for row in one] == [birds.id]
+    assert [row.task for row in two] == [link.id, link.id]
+    assert two[0].id == one[0].id
+    (joint,) = grid(tmp_path / "s", settings(("joint",), sources=(*SOURCES, link), targets=(birds,)))
+    used = TicketStore(tmp_path / "s").load(joint.ticket).provenance["sources"]
+    assert [source["id"] for source in used] == ["mnist5k:0-4", birds.id]
 
 
 def test_the_order_of_the_seeds_changes_no_row(tmp_path):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.data.layouts import write_folder
 from ult_lightning.base import Registry, UltError
-from ult_lightning.data import TASKS, DataError, Raw, Source, Task, default_cache_dir, load_task
+from ult_lightning.data import TASKS, DataError, Raw, Source, Task, _cache, default_cache_dir, load_task
 
 
 class Counted:
@@ -54,6 +55,36 @@ def _load(data_dir: Path, cache_dir: Path | None = None, said: list[str] | None 
 def _copy(folder: Path) -> Path:
     (found,) = folder.glob("*.safetensors")
     return found
+
+
+def test_a_link_to_the_files_does_not_make_the_copy_stale(data_dir: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "birds")
+    (tmp_path / "link").symlink_to(tmp_path / "birds")
+    said: list[str] = []
+    for name in ("birds", "link", "birds", "link"):
+        load_task(f"folder:{tmp_path / name}", seed=0, data_dir=data_dir, notice=said.append)
+    assert said == []
+
+
+def test_a_folder_that_cannot_be_written_names_the_key_that_helps(
+    counted: Counted, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cache.os, "access", lambda *_: False)
+    monkeypatch.setenv("HOME", "/nowhere/at/all")
+    with pytest.raises(
+        UltError,
+        match=r"cache_dir: got '/nowhere/at/all/.cache/ult_lightning', .* name one with cache_dir=FOLDER",
+    ):
+        load_task("counted", seed=0, data_dir=data_dir)
+
+
+def test_a_download_needs_a_data_dir_that_can_be_written(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_cache.os, "access", lambda *_: False)
+    with pytest.raises(DataError, match=r"data_dir: got .* name one with data_dir=FOLDER"):
+        load_task("usps", seed=0, data_dir=data_dir, download=True)
+    assert list(data_dir.iterdir()) == []
 
 
 def test_a_set_is_prepared_once(counted: Counted, data_dir: Path, tmp_path: Path) -> None:
@@ -159,7 +190,10 @@ def test_a_read_only_data_folder(data_dir: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_cache_folder_that_cannot_be_written(counted: Counted, data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UltError, match="a part of the path is a file: name another folder"):
+    with pytest.raises(
+        UltError,
+        match=r"cache_dir: got .*, wanted a folder that can be written; name one with cache_dir=FOLDER",
+    ):
         _load(data_dir, tmp_path / "file" / "cache")
 
 

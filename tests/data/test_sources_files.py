@@ -308,3 +308,14 @@ def test_without_pyarrow_the_extra_is_named(data_dir: Path, monkeypatch: pytest.
         "parquet: got 'no pyarrow', wanted the package pyarrow to read parquet files; "
         "type pip install 'ult_lightning[parquet]'."
     )
+
+
+def test_class_folders_that_are_numbers_are_numbered_as_numbers(data_dir: Path, tmp_path: Path) -> None:
+    for label in range(12):
+        for number in range(4):
+            file = tmp_path / "signs" / "train" / str(label) / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(encoded(np.full((32, 32), 20 * label, dtype=np.uint8)))
+    task = _load(f"folder:{tmp_path / 'signs'}:0+2+10", data_dir)
+    for label, original in enumerate((0, 2, 10)):
+        assert set(task.train.images[task.train.labels == label].flatten().tolist()) == {20 * original}

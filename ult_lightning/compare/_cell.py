@@ -71,14 +71,19 @@ class Cell:
 
     @property
     def all_sources(self) -> list[Task]:
-        """The sources and the target, which stands in for a source of its own id, whatever that one's limits.
+        """The sources and the target, which stands in for a source that is the same task, whatever its name and limits.
 
         Left out are sources that hold the target's classes in another edition of its data (mnist where the target is
         mnist5k): their training images may be the target's test images.
         """
         target = self.task
-        found = [target if s.id == target.id else s for s in self.sources if not self._other_edition(s)]
+        found = [target if self._same_task(s) else s for s in self.sources if not self._other_edition(s)]
         return found if any(s is target for s in found) else [*found, target]
+
+    def _same_task(self, source: Task) -> bool:
+        """Whether a source is the target under whatever name and limits."""
+        same = [(t.digest, t.spec.labels, t.class_ids) for t in (source, self.task)]
+        return source.id == self.task.id or same[0] == same[1]
 
     def _other_edition(self, source: Task) -> bool:
         return source.digest != self.task.digest and seen_by(self.task, [source])

@@ -77,7 +77,9 @@ def run_cell(cell: Cell, name: str, rows: RowStore) -> tuple[Row, bool]:
 
     row = once(rows.path(row_id), make, lambda _: rows.get(row_id), force=cell.machine.forced(f"{name}/{row_id}"),
                notice=cell.machine.notice)  # fmt: skip
-    return row, not made
+    return replace(
+        row, task=cell.task.id
+    ), not made  # the same data may have been measured under another name
 
 
 def row_config(cell: Cell, name: str, arm: Arm) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import digest, environment, once
@@ -99,7 +100,7 @@ def transfer_row(
     row = once(store.path(name), make_and_add, lambda _: store.get(name), force=force, notice=notice)
     if keep is not None and not kept:
         make()  # the row is there, the head is not
-    return row
+    return replace(row, task=task.id)  # the same data may have been measured under another name
 
 
 def row_config(

@@ -15,19 +15,27 @@ from ult_lightning.base import canonical_json, digest, file_lock, once, write_by
 from ult_lightning.data._errors import data_fault
 from ult_lightning.data._source import DataSet, Source, Split, assemble
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "ult_data"
 
 
 def default_cache_dir(data_dir: Path) -> Path:
     """`data_dir`/prepared where that can be written, else ~/.cache/ult_lightning."""
     there = data_dir / "prepared"
-    place = there
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
-        return there
-    return Path.home() / ".cache" / "ult_lightning"
+    return there if _can_be_written(there) else Path.home() / ".cache" / "ult_lightning"
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether a folder, or the nearest one above it that is there, takes new files."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _check_writable(argument: str, folder: Path) -> None:
+    if not _can_be_written(folder):
+        wanted = "a folder that can be written"
+        raise data_fault(argument, str(folder), wanted, f"name one with {argument}=FOLDER")
 
 
 def data_set(
@@ -53,6 +61,9 @@ def data_set(
     key = _key(source, files)
     place = digest([source.name, source.origin, str(data_dir.resolve()) if files else ""])[:8]
     path = (cache_dir or default_cache_dir(data_dir)) / f"{source.name}-{place}.safetensors"
+
+    if not path.exists():
+        _check_writable("cache_dir", path.parent)
 
     def make() -> DataSet:
         made = _made(source, data_dir)
@@ -80,6 +91,7 @@ def _present(
     if all(file.is_file() for file in files):
         return files
     if source.fetch is not None and download:
+        _check_writable("data_dir", data_dir)
         with file_lock(data_dir / f".{source.name}.lock", waiting=notice):
             if not all(file.is_file() for file in files):
                 source.fetch(data_dir)
@@ -94,7 +106,7 @@ def _present(
 
 
 def _key(source: Source, files: list[Path]) -> str:
-    stats = [(os.path.abspath(file), file.stat()) for file in files]
+    stats = [(os.path.realpath(file), file.stat()) for file in files]
     return digest([FORMAT, source.name, [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from lightning import LightningDataModule
 
 from ult_lightning.data._augment import Range
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._load import load_task
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._stream import Mixing, TaskBatches, TaskStream
@@ -83,7 +83,7 @@ class TaskDataModule(LightningDataModule):
 
     def train_dataloader(self) -> TaskStream:
         """The training stream."""
-        return TaskStream(self.tasks, range=self._range, **self._training)
+        return TaskStream(self._loaded(), range=self._range, **self._training)
 
     def val_dataloader(self) -> list[TaskBatches]:
         """One loader per task over its validation part."""
@@ -96,5 +96,10 @@ class TaskDataModule(LightningDataModule):
     def _loaders(self, split: Any) -> list[TaskBatches]:
         return [
             TaskBatches(task, split, position=place, batch_size=self._eval_batch_size, range=self._range)
-            for place, task in enumerate(self.tasks)
+            for place, task in enumerate(self._loaded())
         ]
+
+    def _loaded(self) -> tuple[Task, ...]:
+        if not self.tasks:
+            raise DataError("The tasks are not loaded yet; call setup() first, as a Trainer does.")
+        return self.tasks

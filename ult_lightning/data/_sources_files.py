@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,18 @@ def _labelled(path: Path, part: str) -> Iterator[tuple[Path, str]]:
                 yield file, folder.name
 
 
+def in_class_order(names: Collection[str]) -> list[str]:
+    """Names of class folders in the order in which classes are numbered: by number where all are numbers, else by text.
+
+    >>> in_class_order({"10", "9", "0"}), in_class_order({"owl", "cat"})
+    (['0', '9', '10'], ['cat', 'owl'])
+    """
+    numbers = all(name.isascii() and name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name), name) if numbers else (0, name))
+
+
 def _read_folder(data_dir: Path, *, path: Path) -> Raw:
-    names = sorted({name for _, name in _labelled(path, "train")})
+    names = in_class_order({name for _, name in _labelled(path, "train")})
     parts = []
     for part in ("train", "test"):
         files = list(_labelled(path, part))

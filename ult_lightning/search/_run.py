@@ -84,11 +84,11 @@ def search_once(store: TicketStore, sources: Sequence[Task], spec: MotherSpec, s
     """
     name = ticket_id(sources, spec, settings)
     folder = store.root / "searches" / name
-    if force:
-        shutil.rmtree(folder, ignore_errors=True)
     made: list[Ticket] = []
 
     def make() -> Ticket:
+        if force:  # here, where no other process can be at work on it
+            shutil.rmtree(folder, ignore_errors=True)
         ticket = find_ticket(sources, spec, settings, run_dir=folder, notice=notice, **machine)
         store.save(ticket)
         made.append(ticket)
