@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -26,7 +27,10 @@ def wheel(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of a fresh environment with the wheel; its dependencies are those of this environment."""
+    """The bin folder of a fresh environment with the wheel.
+
+    Its dependencies are those of this environment, less those that only extras bring: they fail to import.
+    """
     home = tmp_path_factory.mktemp("fresh") / "venv"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
@@ -37,6 +41,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = (home / "lib").glob("python*/site-packages")
     # A plain line in a .pth file comes after `site` itself and its own .pth files (an editable install) are not read.
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    for extra in ("numba", "pyarrow", "pytest", "hypothesis"):
+        (site / extra).mkdir()
+        (site / extra / "__init__.py").write_text(f"raise ImportError('{extra} is no core dependency')\n")
     return home / "bin"
 
 
@@ -68,3 +75,18 @@ def test_the_package_in_use_is_the_wheels(installed: Path, tmp_path: Path) -> No
         [installed / "python", "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert Path(done.stdout.strip()).is_relative_to(installed.parent)
+
+
+def test_a_search_and_a_transfer_run_on_core_dependencies(installed: Path, tmp_path: Path) -> None:
+    smoke = ("search", "experiment=smoke", "out=my.ticket")
+    reuse = ("transfer", "ticket=my.ticket", "targets=[mnist5k:5-9]", "train_limit=100", "logger=none")
+    for words in (smoke, reuse, ("rows",)):
+        done = subprocess.run(
+            [installed / "ult", *words],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["task"] == "mnist5k:5-9"
