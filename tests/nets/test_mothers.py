@@ -172,3 +172,17 @@ def test_estimated_statistics_are_the_mean_over_the_batches():
 def test_statistics_need_a_batch():
     with pytest.raises(UltError, match="at least one batch"):
         estimate_statistics(mother("conv2"), [])
+
+
+def test_layer_norms_of_torchvision_lose_their_parameters_or_go():
+    def convnext(norm: str):
+        return build_mother(MotherSpec("torchvision", options={"name": "convnext_tiny"}, norm=norm)).body
+
+    norms = [m for m in convnext("layer").modules() if isinstance(m, nn.LayerNorm)]
+    assert len(norms) > 10
+    assert not [p for m in norms for p in m.parameters()]
+    assert not [m for m in convnext("none").modules() if isinstance(m, nn.LayerNorm)]
+    with pytest.raises(
+        UltError, match="norm: got 'batch', wanted layer or none, since the norms of convnext_tiny are"
+    ):
+        convnext("batch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,11 +26,12 @@ from ult_lightning.search import (
     EmptyLayerWarning,
     MaskSearch,
     SearchSettings,
+    VanishedBiasWarning,
     kept_counts,
     search_once,
     ticket_id,
 )
-from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
+from ult_lightning.tickets import InputSpec, MotherSpec, Ticket, TicketStore, describe
 
 SMALL = MotherSpec("conv2", options={"width": 0.125})
 FEW = SearchSettings(max_steps=6, batch_size=32)
@@ -197,9 +199,95 @@ def test_biases_are_masked_apart_and_never_all_pruned():
     assert all(d > 0 for d in ticket.densities.values())
 
 
+def test_a_run_folder_of_another_search_is_refused(tmp_path):
+    first = search(run_dir=tmp_path)
+    for other in (replace(FEW, seed=7), replace(FEW, density=0.2), replace(FEW, max_steps=9)):
+        with pytest.raises(
+            UltError, match=r"run_dir: got .*, wanted a folder without the checkpoint of another search"
+        ):
+            search(settings=other, run_dir=tmp_path)
+    said: list[str] = []
+    again = search(run_dir=tmp_path, notice=said.append)
+    assert "Resumed from step 6" in said[0]
+    assert again.content_digest == first.content_digest
+    assert again.provenance["seconds"] > first.provenance["seconds"] * 0.5  # those of the first run are in it
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", [1, 2], {"global_step": 7}, {"global_step": "x", "ult": {}}]
+)
+def test_a_checkpoint_that_cannot_be_read_starts_anew(content, tmp_path):
+    if isinstance(content, bytes):
+        (tmp_path / "last.ckpt").write_bytes(content)
+    else:
+        torch.save(content, tmp_path / "last.ckpt")
+    said: list[str] = []
+    ticket = search(run_dir=tmp_path, notice=said.append)
+    assert "cannot be read; the search starts anew" in said[0]
+    assert ticket.content_digest == search().content_digest
+
+
+def own(channels: int, dropout: float = 0.0):
+    def factory() -> nn.Module:
+        layers = (nn.Conv2d(3, channels, 3, stride=4), nn.ReLU(), nn.Dropout(dropout), nn.Flatten())
+        return nn.Sequential(*layers)
+
+    return factory
+
+
+def test_tickets_of_modules_of_your_own_have_ids_of_their_own_and_are_reused(tmp_path):
+    store, spec = TicketStore(tmp_path), MotherSpec("module")
+    names = set()
+    for channels in (4, 6):
+        first, reused = search_once(store, [task()], spec, FEW, module=own(channels), progress=False)
+        assert not reused
+        again, reused = search_once(store, [task()], spec, FEW, module=own(channels), progress=False)
+        assert reused
+        assert again == first
+        names.add(first.id)
+    assert set(store.ids()) == names
+    assert len(names) == 2
+
+
+def test_dropout_in_a_module_of_your_own_leaves_the_search_as_it_is():
+    spec = MotherSpec("module")
+    with_it, again, without = (search(spec=spec, module=own(4, dropout)) for dropout in (0.5, 0.5, 0.0))
+    assert with_it.content_digest == again.content_digest == without.content_digest
+
+
+def test_biases_that_vanish_are_told():
+    spec = MotherSpec("conv", options={"channels": [4, "M"] + [4] * 24}, norm="none", bias="nonzero")
+    with pytest.warns(
+        VanishedBiasWarning, match=r"non-zero biases of \d of 25 layers are below 1e-12, from \d+.bias on"
+    ):
+        search(spec=spec, settings=replace(FEW, max_steps=1))
+
+
+@pytest.mark.parametrize("n", range(5, 400, 7))
+def test_the_least_density_that_is_offered_is_enough(n):
+    with pytest.raises(UltError, match="say at least density=") as found:
+        kept_counts({"a.weight": (n,)}, replace(FEW, density=1e-9))
+    least = float(str(found.value).rpartition("density=")[2].rstrip("."))
+    assert kept_counts({"a.weight": (n,)}, replace(FEW, density=least)) == {"a.weight": 1}
+    assert least < 0.6 / n
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"input": InputSpec(shape=(1, 28, 28))}, r"input.shape: got \(1, 28, 28\), wanted \(3, 32, 32\)"),
+        ({"scale_fan": 0.5}, r"densities: got .* wanted none beside scale_fan"),
+    ],
+)
+def test_mothers_that_do_not_fit_are_one_sentence(change, message):
+    with pytest.raises(UltError, match=message):
+        search(spec=replace(SMALL, **change), settings=replace(FEW, densities={"0.weight": 0.9}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scope": "global", "densities": {"0.weight": 0.9}}, r"densities: got .*, wanted scope=layer"),
         ({"density": 0}, r"density: got 0, wanted a number above 0"),
         ({"density": 1.5}, r"density: got 1.5"),
         ({"density": "abc"}, r"density: got 'abc'"),
@@ -208,7 +296,10 @@ def test_biases_are_masked_apart_and_never_all_pruned():
         ({"batch_size": 0}, r"batch_size: got 0"),
         ({"lr": float("nan")}, r"lr: got nan"),
         ({"lr": 1e300}, r"lr: got 1e\+300, wanted a number from 0 to below 1e\+30"),
-        ({"scope": "global", "density": 1e-7}, r"keeps none of the 792 weights; say at least density=0.0007"),
+        (
+            {"scope": "global", "density": 1e-7},
+            r"keeps none of the 792 weights; say at least density=0.00065",
+        ),
         ({"densities": {"0.wieght": 0.5}}, r"densities: got '0.wieght'.*0.weight"),
         ({"density": 1e-5}, r"keeps none of the .* weights of 0.weight"),
         (
@@ -303,3 +394,11 @@ def test_a_conv4_ticket_is_at_most_1_05_bits_per_parameter_and_16_kib(tmp_path):
     ticket = search(spec=MotherSpec("conv4"), settings=SearchSettings(max_steps=1, batch_size=4))
     size = ticket.save(tmp_path / "conv4.ticket").stat().st_size
     assert size <= 1.05 * ticket.mask.total / 8 + 16 * 1024
+
+
+def test_a_searched_ticket_is_described_with_its_versions_and_machine():
+    said = describe(search())
+    assert re.search(r"torch\s+2\.", said)
+    assert re.search(r"Time +.* on .* cores?", said)
+    own_one = describe(search(spec=MotherSpec("module"), module=own(4)))
+    assert "not checked: a module of your own" in " ".join(own_one.split())

@@ -469,3 +469,19 @@ def test_the_reason_is_kept(make: Make) -> None:
     with pytest.raises(TicketError) as caught:
         Ticket.from_bytes(broken.to_bytes())
     assert caught.value.__cause__ is not None
+
+
+def test_a_spec_and_a_provenance_that_tell_of_two_mothers(make: Make) -> None:
+    honest = make()
+    told = {"config": {"mother": honest.spec.to_dict()}}
+    assert Ticket.from_bytes(make(provenance=told).to_bytes()).spec == honest.spec
+    other = {"config": {"mother": {**honest.spec.to_dict(), "seed": 99}}}
+    with pytest.raises(
+        TicketError, match=r"tampered with: .* its provenance tells of another mother than its spec"
+    ):
+        Ticket.from_bytes(make(provenance=other).to_bytes())
+
+
+def test_a_variance_is_never_negative(make: Make) -> None:
+    with pytest.raises(TicketError, match=r"statistics of 1.running_var: got 'a negative variance'"):
+        make(statistics={"1.running_var": np.array([0.5, -0.1], dtype="f4")})

@@ -180,18 +180,32 @@ def resnet18(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[
     net.maxpool = nn.Identity()
     net.avgpool = ToMap()
     net.fc = nn.Identity()
-    replace_norms(net, norm)
+    replace_norms(net, norm, what="resnet18")
     if bias:
         give_biases(net)
     return net
 
 
-def replace_norms(net: nn.Module, norm: str) -> None:
-    """Replaces every batch norm of ``net``, in place, by the norm named (none of ours has parameters)."""
+def replace_norms(net: nn.Module, norm: str, *, what: str) -> None:
+    """Replaces every norm of ``net``, in place, by the norm named (none of ours has parameters).
+
+    Layer norms stay layer norms, without parameters, or go: a batch norm in their place would be another net; for that
+    raises ``UltError``, which names the net ``what``.
+    """
     for module in list(net.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
                 setattr(module, name, norm_layer(norm, child.num_features))
+            elif isinstance(child, nn.LayerNorm):
+                if norm == "batch":
+                    raise fault(
+                        "norm",
+                        norm,
+                        f"layer or none, since the norms of {what} are layer norms",
+                        "say norm=layer",
+                    )
+                plain = type(child)(child.normalized_shape, eps=child.eps, elementwise_affine=False)
+                setattr(module, name, plain if norm == "layer" else nn.Identity())
 
 
 def give_biases(net: nn.Module) -> None:

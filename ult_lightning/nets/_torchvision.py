@@ -35,7 +35,7 @@ def torchvision(
         raise fault("net.options.trunk", trunk, "pool or fc", "pool gives 4x4 maps")
     net = models.get_model(name, weights=None, num_classes=11, **_WITHOUT_AUXILIARY.get(name, {}))
     net = _cut(net.eval(), name, trunk, shape)
-    replace_norms(net, norm)
+    replace_norms(net, norm, what=name)
     if bias:
         give_biases(net)
     return net

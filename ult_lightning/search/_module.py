@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from ult_lightning.search._methods import Attached
 from ult_lightning.search._settings import SearchSettings
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ult_lightning.data import TaskBatch
 
 
@@ -28,13 +31,15 @@ class MaskSearch(LightningModule):
     """Trains the method's scores and the source heads; the mother's weights have no gradient.
 
     ``names`` and ``classes``: one per source. A training batch is a list of ``TaskBatch``: one entry when sources
-    alternate, one per source when they are joint. The mask is computed once per step.
+    alternate, one per source when they are joint. The mask is computed once per step. ``identity`` tells this search from others
+    and goes into its checkpoints, as do the seconds spent so far (``seconds_before``: in earlier runs of it).
     """
 
     def __init__(self, mother: Mother, method: Attached, names: Sequence[str], classes: Sequence[int],
-                 settings: SearchSettings, steps: int) -> None:  # fmt: skip
+                 settings: SearchSettings, steps: int, identity: str = "") -> None:  # fmt: skip
         super().__init__()
         self.mother, self.method, self.settings, self.steps = mother, method, settings, steps
+        self.identity, self.seconds_before, self._began = identity, 0.0, time.perf_counter()
         self.names = list(names)
         dim = mother.dim()
         self.heads = nn.ModuleList(seeded_head(dim, k, settings.seed, i) for i, k in enumerate(classes))
@@ -43,6 +48,15 @@ class MaskSearch(LightningModule):
         self.history: list[dict[str, float]] = []
         self.validated_step = self._resumed_step = 0
         self._loss_sum, self._loss_count = torch.zeros(()), 0
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Batch norms follow ``mode``; all else in the mother, such as dropout, stays as it is in use: deterministic."""
+        super().train(mode)
+        for module in self.mother.modules():
+            if not isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.training = False
+        return self
 
     def training_step(self, batch: Sequence[TaskBatch], batch_idx: int) -> Tensor:
         """One step on one batch per entry of ``batch``; raises ``UltError`` when the loss is no finite number."""
@@ -115,7 +129,9 @@ class MaskSearch(LightningModule):
         state = checkpoint["state_dict"]
         for key in [k for k in state if k.endswith(".original")]:
             del state[key]
-        checkpoint["ult"] = {"history": self.history, "validated_step": self.validated_step}
+        spent = self.seconds_before + time.perf_counter() - self._began
+        checkpoint["ult"] = {"history": self.history, "validated_step": self.validated_step, "identity": self.identity,
+                             "seconds": spent}  # fmt: skip
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the mother's weights back and the history on.
@@ -130,6 +146,7 @@ class MaskSearch(LightningModule):
                 checkpoint["state_dict"][key] = value
         self.history = list(checkpoint["ult"]["history"])
         self.validated_step = int(checkpoint["ult"]["validated_step"])
+        self.seconds_before = float(checkpoint["ult"]["seconds"])
 
 
 def optimizer_and_schedule(groups: list[dict[str, Any]], optimizer: str, momentum: float, schedule: str,

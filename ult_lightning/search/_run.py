@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import time
 import warnings
@@ -59,43 +58,60 @@ class EmptyLayerWarning(UserWarning):
     """A layer of which the mask keeps nothing."""
 
 
-def science_config(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) -> dict[str, Any]:
-    """Everything that decides the ticket's bits, as JSON: machine settings are not in it."""
+class VanishedBiasWarning(UserWarning):
+    """Biases that were to be other than zero, and are too small to count."""
+
+
+_VANISHED = 1e-12
+
+
+def science_config(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings, *,
+                   module: Factory | None = None) -> dict[str, Any]:  # fmt: skip
+    """Everything that decides the ticket's bits, as JSON: machine settings are not in it.
+
+    A mother of your own is told by her fingerprint: the names, shapes and values of her parameters.
+    """
+    own = {} if module is None else {"module": fingerprint(build_mother(spec, module).body)}
     return {
         "made_by": "search",
         "numerics": NUMERICS,
         "sources": [t.science() for t in sources],
         "mother": spec.to_dict(),
         "search": settings.science(),
+        **own,
     }
 
 
-def ticket_id(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) -> str:
+def ticket_id(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings, *,
+              module: Factory | None = None) -> str:  # fmt: skip
     """The id of the ticket that these settings give: 16 hexadecimal digits of the science config's hash."""
-    return digest(science_config(sources, spec, settings))[:16]
+    return digest(science_config(sources, spec, settings, module=module))[:16]
 
 
 def search_once(store: TicketStore, sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings, *,
-                force: bool = False, notice: Notice = print, **machine: Any) -> tuple[Ticket, bool]:  # fmt: skip
+                module: Factory | None = None, force: bool = False, notice: Notice = print,
+                **machine: Any) -> tuple[Ticket, bool]:  # fmt: skip
     """The ticket of these settings: from the store if it is there, else searched and stored; and whether it was reused.
 
     A search of the same ticket elsewhere is waited for; one that was killed is resumed from its last epoch. ``machine``
     goes to ``find_ticket``.
     """
-    name = ticket_id(sources, spec, settings)
+    name = ticket_id(sources, spec, settings, module=module)
     folder = store.root / "searches" / name
     made: list[Ticket] = []
 
     def make() -> Ticket:
         if force:  # here, where no other process can be at work on it
             shutil.rmtree(folder, ignore_errors=True)
-        ticket = find_ticket(sources, spec, settings, run_dir=folder, notice=notice, **machine)
+        ticket = find_ticket(sources, spec, settings, module=module, run_dir=folder, notice=notice, **machine)
         store.save(ticket)
         made.append(ticket)
         shutil.rmtree(folder, ignore_errors=True)
         return ticket
 
-    ticket = once(store.path(name), make, lambda _: store.load(name), force=force, notice=notice)
+    ticket = once(
+        store.path(name), make, lambda _: store.load(name, module=module), force=force, notice=notice
+    )
     return ticket, not made
 
 
@@ -105,20 +121,23 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
     """Searches one mask over one random mother for all ``sources`` together, and returns the ticket.
 
     With ``run_dir`` a checkpoint is written there after each epoch, and a search that was killed resumes from it.
-    ``module`` is the factory of a mother of your own. Raises ``UltError`` for empty sources, unknown names, a density
-    that rounds to nothing and a loss that is not finite.
+    ``module`` is the factory of a mother of your own, whose dropout and the like are off while it is searched. Raises
+    ``UltError`` for empty sources, unknown names, a density that rounds to nothing, a loss that is not finite, and a
+    ``run_dir`` with the checkpoint of another search.
     """
     settings = settings or SearchSettings()
-    _check_sources(sources, settings)
+    _check(sources, spec, settings)
     started = time.perf_counter()
     sources = [t.to(device) for t in sources]
     mother = build_mother(spec, module).to(device)
     before = fingerprint(mother.body)
+    config = science_config(sources, spec, settings, module=module)
+    _warn_of_vanished_biases(mother, spec)
     fixed = as_arrays(constants(mother.body))
     shapes = {name: tuple(p.shape) for name, p in maskable(mother.body).items()}
     method = METHODS.get(settings.method)(mother.body, kept_counts(shapes, settings), settings)
     search, trainer, resumed = _fit(
-        mother, method, sources, settings, logger, run_dir, progress, device, notice
+        mother, method, sources, settings, logger, run_dir, progress, device, notice, digest(config)
     )
     mask = _chosen_mask(trainer, method, shapes)
     _warn_of_empty_layers(mask)
@@ -126,7 +145,6 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
     if _originals_fingerprint(mother, shapes) != before:
         raise SearchError("The mother's weights changed during the search, so no ticket was made; this is a fault of "
                           f"the method {settings.method}: please report it.")  # fmt: skip
-    config = science_config(sources, spec, settings)
     provenance = {
         "id": digest(config)[:16],
         "made_by": "search",
@@ -138,9 +156,9 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
         "mask": settings.select,
         "steps": trainer.global_step,
         "resumed_from_step": resumed,
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(search.seconds_before + time.perf_counter() - started, 3),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        **environment(device),
+        "environment": environment(device),
     }
     stats = as_arrays(statistics(frozen.mother.body))
     return Ticket(
@@ -177,24 +195,37 @@ def _statistics_batches(sources: Sequence[Task], seed: int, input_range: Any) ->
         yield torch.cat(parts)
 
 
-def _check_sources(sources: Sequence[Task], settings: SearchSettings) -> None:
+def _check(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) -> None:
     if not sources:
         raise fault("sources", "[]", "at least one task", "for example sources=[mnist5k]")
     if settings.loss_weights is not None and len(settings.loss_weights) != len(sources):
         raise fault(
             "loss_weights", list(settings.loss_weights), f"one weight for each of {len(sources)} sources"
         )
+    shape = tuple(sources[0].batch("train", torch.zeros(1, dtype=torch.int64))[0].shape[1:])
+    if tuple(spec.input.shape) != shape:
+        mend = "an adapter such as input.adapter=pool16 gives the net other sizes"
+        raise fault(
+            "input.shape", tuple(spec.input.shape), f"{shape}, the shape of every task's images", mend
+        )
+    if spec.scale_fan is not None and settings.densities:
+        mend = "leave one of them out"
+        raise fault(
+            "densities", dict(settings.densities), "none beside scale_fan, which knows one density", mend
+        )
 
 
 def _fit(mother: Mother, method: Attached, sources: Sequence[Task], settings: SearchSettings, logger: Logger | None,
-         run_dir: str | Path | None, progress: bool, device: str, notice: Notice) -> tuple[MaskSearch, Trainer, int | None]:  # fmt: skip
+         run_dir: str | Path | None, progress: bool, device: str, notice: Notice, identity: str) -> tuple[MaskSearch, Trainer, int | None]:  # fmt: skip
     """Trains scores and heads; also the step that it resumed from, or None."""
     stream = sources[0].stream(sources, batch_size=settings.batch_size, mixing=settings.mixing, seed=settings.seed,
                                augment=settings.augment, range=mother.spec.input.range)  # fmt: skip
     steps = settings.max_steps or settings.max_epochs * len(stream)
-    search = MaskSearch(mother, method, _names(sources), [t.classes for t in sources], settings, steps)
+    search = MaskSearch(
+        mother, method, _names(sources), [t.classes for t in sources], settings, steps, identity
+    )
     checkpoint = None if run_dir is None else Path(run_dir) / "last.ckpt"
-    resumed = _step_of(checkpoint, notice)
+    resumed = _step_of(checkpoint, identity, notice)
     callbacks: list[Callback] = []
     if settings.select == "best":
         callbacks.append(KeepBest())
@@ -214,16 +245,25 @@ def _names(sources: Sequence[Task]) -> list[str]:
     return [i if ids.count(i) == 1 else f"{i}#{n}" for n, i in enumerate(ids)]
 
 
-def _step_of(checkpoint: Path | None, notice: Notice) -> int | None:
-    """The step a checkpoint was written at; None if there is none, or none that can be read."""
+def _step_of(checkpoint: Path | None, identity: str, notice: Notice) -> int | None:
+    """The step a checkpoint was written at; None if there is none, or none that can be read.
+
+    Raises ``UltError`` for the checkpoint of a search of another ``identity``.
+    """
     if checkpoint is None or not checkpoint.exists():
         return None
     try:
-        step = int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"])
-    except (OSError, KeyError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError):
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        step, whose = int(found["global_step"]), str(found["ult"]["identity"])
+        for key in ("pytorch-lightning_version", "state_dict", "optimizer_states", "lr_schedulers"):
+            found[key]
+    except Exception:  # whatever a broken file does to its reader
         notice(f"The checkpoint {checkpoint} cannot be read; the search starts anew.")
         checkpoint.unlink()
         return None
+    if whose != identity:
+        raise fault("run_dir", str(checkpoint.parent), "a folder without the checkpoint of another search",
+                    f"name another folder, or remove {checkpoint.name} there")  # fmt: skip
     notice(f"Resumed from step {step} ({checkpoint}).")
     return step
 
@@ -234,6 +274,17 @@ def _chosen_mask(trainer: Trainer, method: Attached, shapes: Mapping[str, tuple[
         return Mask.unpack(keeper.packed.numpy(), shapes)
     method.update()
     return method.mask()
+
+
+def _warn_of_vanished_biases(mother: Mother, spec: MotherSpec) -> None:
+    if spec.bias != "nonzero":
+        return
+    biases = {name: p for name, p in maskable(mother.body).items() if name.endswith("bias")}
+    gone = [name for name, p in biases.items() if float(p.abs().max()) < _VANISHED]
+    if gone:
+        warnings.warn(f"The non-zero biases of {len(gone)} of {len(biases)} layers are below {_VANISHED:g}, from {gone[0]} "
+                      "on: their scale is the product of all layers' so far; take a shallower net.",
+                      VanishedBiasWarning, stacklevel=3)  # fmt: skip
 
 
 def _warn_of_empty_layers(mask: Mask) -> None:

@@ -63,6 +63,10 @@ class SearchSettings:
         check_density("density", self.density)
         for name, density in (self.densities or {}).items():
             check_density(f"densities.{name}", density)
+        if self.densities and self.scope == "global":
+            raise fault(
+                "densities", dict(self.densities), "scope=layer, since scope=global has one density for all"
+            )
         for name in ("max_epochs", "batch_size"):
             _whole(name, getattr(self, name), 1)
         if self.max_steps is not None:
@@ -103,9 +107,8 @@ def kept_counts(shapes: Mapping[str, tuple[int, ...]], settings: SearchSettings)
     for name in settings.densities or {}:
         if name not in shapes:
             raise unknown("densities", name, tuple(shapes))
-    shares = {
-        n: (settings.densities or {}).get(n, settings.density) * math.prod(s) for n, s in shapes.items()
-    }
+    densities = {name: (settings.densities or {}).get(name, settings.density) for name in shapes}
+    shares = {name: densities[name] * math.prod(shape) for name, shape in shapes.items()}
     kept = {name: max(round(share), int(name.endswith("bias"))) for name, share in shares.items()}
     weights = [name for name in shapes if not name.endswith("bias")]
     if settings.scope == "global":
@@ -116,16 +119,15 @@ def kept_counts(shapes: Mapping[str, tuple[int, ...]], settings: SearchSettings)
         return kept
     for name in weights:
         if kept[name] == 0:
-            density = (settings.densities or {}).get(name, settings.density)
-            raise _nothing(density, math.prod(shapes[name]), f"weights of {name}")
+            raise _nothing(densities[name], math.prod(shapes[name]), f"weights of {name}")
     return kept
 
 
 def _nothing(density: float, n: int, which: str) -> UltError:
-    least = math.ceil(1e4 * 0.51 / n) / 1e4 if n < 5_000 else 0.51 / n
-    return UltError(
-        f"density: got {density}, which keeps none of the {n} {which}; say at least density={least:.2g}."
-    )
+    least = 0.51 / n
+    digit = 10.0 ** (math.floor(math.log10(least)) - 1)  # two digits, rounded up
+    return UltError(f"density: got {density}, which keeps none of the {n} {which}; say at least "
+                    f"density={math.ceil(least / digit) * digit:.2g}.")  # fmt: skip
 
 
 def resolve_device(device: str) -> str:

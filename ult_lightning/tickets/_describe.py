@@ -16,6 +16,8 @@ _LABEL = 13  # columns of the labels before it
 _LONGEST_NAME = 40
 _LONGEST_SETTING = 240
 
+_UNCHECKED = " (not checked: a module of your own is drawn by Ticket.load(path, module=factory) alone)"
+
 
 def describe(ticket: Ticket, path: str | os.PathLike[str] | None = None) -> str:
     """What a person wants to know about a ticket: plain text, at most 96 columns wherever words allow.
@@ -62,7 +64,7 @@ def _mother_lines(ticket: Ticket) -> list[str]:
         ("Weights", f"{spec.init}{scale}; norm {spec.norm}, bias {spec.bias}"),
         ("Input", f"{image}{adapter}"),
         ("Stored too", ", ".join(words) if words else "nothing: this ticket is a seed and bits"),
-        ("Fingerprint", ticket.fingerprint),
+        ("Fingerprint", ticket.fingerprint + (_UNCHECKED if spec.net == "module" else "")),
     ]
     return [line for label, text in lines for line in _entry(label, text)]
 

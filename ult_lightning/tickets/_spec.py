@@ -17,6 +17,7 @@ Json = Any  # None, bool, int, float, str, or lists and text-keyed mappings of t
 RANGES = ("standardized", "unit")
 NORMS = ("batch", "layer", "none")
 BIASES = ("none", "zeros", "nonzero")
+_MOST_NUMBERS = 100_000_000
 _ADAPTER = re.compile(r"(?:crop([1-9][0-9]{0,5}))?pool([1-9][0-9]{0,5})")
 _ADAPTERS = "'none', 'pool<H>' or 'crop<S>pool<H>', as in 'pool7'"
 _SEED_END = 2**63
@@ -209,4 +210,6 @@ def _image_shape(got: object) -> tuple[int, int, int]:
     sides = tuple(whole("input.shape", side) for side in got)
     if len(sides) != 3 or min(sides) < 1:
         raise wrong("input.shape", got, wanted)
+    if math.prod(sides) > _MOST_NUMBERS:
+        raise wrong("input.shape", got, f"at most {_MOST_NUMBERS:,} numbers per image")
     return (sides[0], sides[1], sides[2])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.base import UltError, digest, provided, write_bytes
+from ult_lightning.base import UltError, canonical_json, digest, provided, write_bytes
 from ult_lightning.tickets import _file
 from ult_lightning.tickets._mask import Mask
 from ult_lightning.tickets._spec import Json, MotherSpec, TicketError, json_mapping, wrong
@@ -154,6 +154,10 @@ class Ticket:
             ticket = cls(module=module, **_parts(meta, tensors))
         except TicketError as cause:
             raise _file.tampered(where, str(cause)) from cause
+        config = ticket.provenance.get("config")
+        made_for = config.get("mother") if isinstance(config, Mapping) else None
+        if made_for is not None and canonical_json(made_for) != canonical_json(ticket.spec.to_dict()):
+            raise _file.tampered(where, "its provenance tells of another mother than its spec")
         if verify:
             ticket.verify(where)
         return ticket
@@ -214,6 +218,9 @@ class Ticket:
                 if array.shape != self.mask.shapes.get(name, array.shape):
                     wanted = f"the shape {self.mask.shapes[name]} that the mask has"
                     raise wrong(f"{group} of {name}", array.shape, wanted)
+        for name, array in self.statistics.items():
+            if name.endswith("running_var") and (array < 0).any():
+                raise wrong(f"statistics of {name}", "a negative variance", "variances of at least 0")
         missing = [name for name in self.mask if self.weights is not None and name not in self.weights]
         if missing:
             raise wrong(
