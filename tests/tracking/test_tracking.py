@@ -486,3 +486,34 @@ def test_artifact_metadata(
     assert (artifact.name.split(":")[0], artifact.type) == (f"ticket-{TICKET.id}", "ticket")
     assert artifact.metadata == {"density": 0.5, "fingerprint": "f" * 64, "sources": ["mnist5k:0-4"]}
     assert "my.ticket" in artifact.manifest.entries
+
+
+KILLED_SERVICE = """
+import os, signal, time
+from pathlib import Path
+from ult_lightning.tracking import finish, make_logger
+logger = make_logger("wandb", run_dir=Path("."), name="x", group=None, tags=(), config={}, offline=True, project="p")
+for entry in Path("/proc").iterdir():
+    try:
+        parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        if parent == os.getpid() and b"wandb" in (entry / "cmdline").read_bytes():
+            os.kill(int(entry.name), signal.SIGKILL)
+            print("killed")
+    except (OSError, ValueError, IndexError):
+        pass
+time.sleep(0.5)
+logger.log_metrics({"a": 2.0}, 1)
+finish(logger)
+print("the end")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for wandb's service in /proc")
+def test_a_service_that_dies_ends_in_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_SERVICE], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["killed", "the end"]
+    assert "could not log metrics" in done.stderr
+    assert "Traceback" not in done.stderr

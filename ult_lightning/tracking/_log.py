@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,17 @@ def finish(logger: Logger | None, *, failed: bool = False) -> str | None:
     where = _where(run, guarded.offline)
     guarded.failed = False  # the end is tried also after a failure, so that what was logged is on disk
     guarded.attempt("finish the run", lambda: run.finish(exit_code=1 if failed else 0))
+    if guarded.failed:
+        _let_go(1 if failed else 0)
     return where
+
+
+def _let_go(exit_code: int) -> None:
+    """Take wandb's exit hook off after its service has died: it would end a whole run with a traceback."""
+    import wandb
+
+    with suppress(Exception):
+        wandb.teardown(exit_code=exit_code)
 
 
 def _guarded(logger: Any) -> Any | None:
