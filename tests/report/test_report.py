@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import ult_lightning.report._figure as drawing
+from tests.report.science import compared, transferred
 from ult_lightning.base import UltError
 from ult_lightning.report import figure, html, table, write_report
 from ult_lightning.report._style import ARMS, DARK, LIGHT, arm_look
@@ -100,6 +101,42 @@ def test_few_shot_targets_get_a_curve(row: MakeRow) -> None:
     drawn = drawing._drawn(table(rows), LIGHT)
     assert [axes.get_xlabel() for axes in drawn.axes] == ["training images per class"]
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["universal", "random_features"]
+
+
+def test_variants_of_an_arm_differ_in_their_dashes(row: MakeRow) -> None:
+    rows = [
+        transferred(row, 0, 0.5 + density + shots / 100, density=density, shots=shots, draw=0)
+        for density in (0.05, 0.1)
+        for shots in (1, 5)
+    ]
+    (legend,) = drawing._drawn(table(rows), LIGHT).legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "ticket [density=0.05]",
+        "ticket [density=0.1]",
+    ]
+    assert [line.get_linestyle() for line in legend.get_lines()] == ["-", "--"]
+
+
+def test_the_baseline_is_a_thin_line_where_it_is_one(row: MakeRow) -> None:
+    """One dense line per panel, whatever its label; none for two of them."""
+    rows = [compared(row, "dense", 0, 0.9, steps=steps) for steps in (6, 12)]
+    rows += [compared(row, "dense", 0, 0.8, steps=6, target="kmnist")]
+    rows += [compared(row, "universal", 0, 0.7, steps=6, target=target) for target in ("digits", "kmnist")]
+    summary = table(rows)
+    found = [
+        [
+            list(line.get_xdata())
+            for line in axes.lines
+            if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
+        ]
+        for axes in drawing._drawn(summary, LIGHT).axes
+    ]
+    assert found == [[], [[80.0, 80.0]]]
+    assert (
+        drawing.caption(summary)
+        == "Test accuracy per target. Points are single seeds; the thin line is that of dense."
+    )
+    assert "thin line" not in drawing.caption(table(rows[:2]))
 
 
 def test_a_long_interval_does_not_squeeze_the_points(row: MakeRow) -> None:

@@ -181,6 +181,8 @@ def test_one_seed_has_no_interval(row: MakeRow) -> None:
     assert "90.00" in shown
     assert "90.00 ±" not in shown
     assert "One seed gives no interval." in shown
+    for form in (shown, table([row(value=0.9)]).markdown()):
+        assert "±" not in form
     assert "nan" not in shown + table([row()]).csv()
 
 

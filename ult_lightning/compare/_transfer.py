@@ -202,7 +202,19 @@ def _made_from(ticket: Ticket) -> dict[str, Any]:
     return {
         "made_by": provenance.get("made_by"),
         "mother": ticket.spec.to_dict(),
-        "settings": provenance.get("settings"),
+        "settings": provenance.get("settings") or _construction(provenance),
+        "steps": provenance.get("steps"),
         "density": ticket.density,
         "sources": [{"id": source["id"], "train": source["sizes"]["train"]} for source in listed],
+    }
+
+
+def _construction(provenance: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The settings of a constructed ticket, her mother apart."""
+    config = provenance.get("config")
+    if not isinstance(config, Mapping):
+        return None
+    return {
+        "method": provenance.get("method"),
+        **{k: v for k, v in config.items() if k not in ("spec", "seed")},
     }

@@ -1,30 +1,39 @@
-"""Rows into cells: all measurements of one arm on one target, one value per seed.
+"""Rows into cells: all measurements of one arm on one target with equal settings, one value per seed.
 
-A store may hold several experiments. Rows of one arm, target, seed and draw that differ in their settings are
-never averaged: the arm is split into variants named by the settings that tell them apart.
+A store may hold several experiments. Rows that differ in any setting are never averaged: the arm then has variants,
+and their labels name what tells them apart.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from ult_lightning.base import canonical_json, fault
-from ult_lightning.report._style import arm_order
+from ult_lightning.base import fault
+from ult_lightning.report._settings import Settings, all_settings, identity_of, short
+from ult_lightning.report._style import arm_order, listed
+from ult_lightning.report._variants import (
+    Group,
+    Variant,
+    labels,
+    left_out,
+    order,
+    shown_names,
+    telling_names,
+    variant_of,
+)
 from ult_lightning.results import Row
 
 METRIC = "accuracy"
-_LONGEST_LABEL = 30
-_MOST_KEYS = 3
 
-Variant = tuple[tuple[str, str], ...]
+_Key = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The rows of one arm on one target (and number of shots).
+    """The rows of one arm on one target (and number of shots) with equal `settings`.
 
     `variant` is empty, or the (setting, value) pairs that tell this cell from the arm's other cells; `label`
     is the arm's name with them.
@@ -34,6 +43,7 @@ class Cell:
     shots: int | None
     arm: str
     rows: tuple[Row, ...]
+    settings: Settings = field(default_factory=dict)
     variant: Variant = ()
     label: str = ""
 
@@ -51,19 +61,12 @@ class Cell:
         return max(Counter(row.seed for row in self.rows).values())
 
 
-@dataclass
-class _Grouping:
-    """What `cells` hands back: the cells in the order of the table, and sentences about the grouping."""
+def cells(rows: Sequence[Row], partners: Sequence[str] = ()) -> tuple[list[Cell], list[str]]:
+    """Group accuracy rows by target, shots, arm and settings; also sentences that a reader must know.
 
-    cells: list[Cell] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def cells(rows: Sequence[Row]) -> tuple[list[Cell], list[str]]:
-    """Group accuracy rows by target, shots, arm and variant; also sentences that a reader must know.
-
-    Targets keep the order in which they first appear, then by shots; arms have their fixed order. Raises
-    UltError where no row holds an accuracy.
+    `partners` are the arms that others are measured against: labels tell which variant of them is meant. Targets keep
+    the order in which they first appear, then by shots; arms have their fixed order. Raises UltError where no row
+    holds an accuracy.
     """
     used = [row for row in rows if row.metric == METRIC and row.unit == "fraction"]
     if not used:
@@ -73,26 +76,22 @@ def cells(rows: Sequence[Row]) -> tuple[list[Cell], list[str]]:
             f"at least one row whose metric is {METRIC}",
             "run `ult compare` or `ult transfer` first, or widen the filters",
         )
-    grouping = _Grouping()
-    others = sorted({f"{row.metric} in {row.unit}" for row in rows} - {f"{METRIC} in fraction"})
-    if others:
-        left = len(rows) - len(used)
-        grouping.notes.append(f"{left} rows of other metrics ({', '.join(others)}) are left out.")
+    notes = _others(rows, len(used))
+    found, older = _grouped(used)
+    if older:
+        notes.append(f"{older} rows were measured again with equal settings: the newest is shown.")
+    found, said = _labelled(found, partners)
     tasks = list(dict.fromkeys(row.task for row in used))
-    by_arm: dict[str, list[Row]] = defaultdict(list)
-    for row in used:
-        by_arm[row.arm].append(row)
-    repeated = 0
-    for arm in arm_order(by_arm):
-        found, older = _arm_cells(arm, by_arm[arm], grouping.notes)
-        grouping.cells.extend(found)
-        repeated += older
-    if repeated:
-        grouping.notes.append(
-            f"{repeated} rows were measured again with equal settings: the newest is shown."
+    arms = arm_order(cell.arm for cell in found)
+    found.sort(
+        key=lambda cell: (
+            tasks.index(cell.task),
+            cell.shots or 0,
+            arms.index(cell.arm),
+            order(cell.variant),
         )
-    grouping.cells.sort(key=lambda cell: (tasks.index(cell.task), cell.shots or 0))  # stable: arms keep order
-    return grouping.cells, grouping.notes
+    )
+    return found, [*notes, *said]
 
 
 def shots_of(row: Row) -> int | None:
@@ -101,90 +100,82 @@ def shots_of(row: Row) -> int | None:
     return None if shots is None else int(shots)
 
 
-def settings_of(row: Row) -> dict[str, str]:
-    """The row's science settings, flat ("search.density": "0.5"), without those that name seeds."""
-    flat: dict[str, str] = {}
-    _flatten("", row.config, flat)
-    flat.update(n_train=str(row.n_train), n_valid=str(row.n_valid), precision=str(row.precision))
-    return {name: value for name, value in flat.items() if name.rsplit(".", 1)[-1] not in ("seed", "seeds")}
+def _others(rows: Sequence[Row], used: int) -> list[str]:
+    others = sorted({f"{row.metric} in {row.unit}" for row in rows} - {f"{METRIC} in fraction"})
+    return [f"{len(rows) - used} rows of other metrics ({', '.join(others)}) are left out."] if others else []
 
 
-def _flatten(prefix: str, value: object, into: dict[str, str]) -> None:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            _flatten(f"{prefix}.{key}" if prefix else str(key), inner, into)
-    else:
-        into[prefix] = value if isinstance(value, str) else canonical_json(value)
+def _grouped(rows: Sequence[Row]) -> tuple[list[Cell], int]:
+    """The cells without their labels, and how many rows were measured again later."""
+    pairs = zip(rows, _with_tickets(rows), strict=True)
+    groups: dict[tuple[str, int | None, str, _Key], dict[tuple[object, ...], Row]] = {}
+    older = 0
+    for row, settings in sorted(pairs, key=lambda pair: (pair[0].created, pair[0].id)):
+        group = groups.setdefault((row.task, shots_of(row), row.arm, _key(settings)), {})
+        older += _slot(row) in group
+        group[_slot(row)] = row
+    found = [
+        Cell(task, shots, arm, tuple(group.values()), dict(key))
+        for (task, shots, arm, key), group in groups.items()
+    ]
+    return found, older
+
+
+def _key(settings: Settings) -> _Key:
+    return tuple(sorted(settings.items()))
 
 
 def _slot(row: Row) -> tuple[object, ...]:
-    """Where two rows would be measurements of the same thing."""
-    return row.task, shots_of(row), row.seed, row.extra.get("draw")
+    """Where two rows of one cell would be measurements of the same thing."""
+    return row.seed, row.extra.get("draw")
 
 
-def _arm_cells(arm: str, rows: Sequence[Row], notes: list[str]) -> tuple[list[Cell], int]:
-    """The cells of one arm, and how many of its rows were measured again later."""
-    names = _telling_settings(rows)
-    groups: dict[tuple[str, int | None, Variant], dict[tuple[object, ...], Row]] = {}
-    older = 0
-    for row in sorted(rows, key=lambda one: (one.created, one.id)):
-        settings = settings_of(row) if names else {}
-        variant = tuple((name, settings.get(name, "absent")) for name in names)
-        group = groups.setdefault((row.task, shots_of(row), variant), {})
-        older += _slot(row) in group
-        group[_slot(row)] = row
-    labels = _labels(arm, sorted({variant for _, _, variant in groups}), notes)
-    found = [
-        Cell(task, shots, arm, tuple(group.values()), variant, labels[variant])
-        for (task, shots, variant), group in groups.items()
+def _with_tickets(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """The settings of each row; where an arm was measured with several tickets on one seed, the ticket is one."""
+    found = all_settings(rows)
+    tickets: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
+    for row, settings in zip(rows, found, strict=True):
+        tickets[row.arm, row.task, shots_of(row), _slot(row), _key(settings)].add(identity_of(row))
+    crowded = {slot[0] for slot, several in tickets.items() if len(several) > 1}
+    return [
+        {**settings, "ticket": ticket} if row.arm in crowded and (ticket := identity_of(row)) else settings
+        for row, settings in zip(rows, found, strict=True)
     ]
-    return sorted(found, key=lambda cell: cell.variant), older
 
 
-def _telling_settings(rows: Sequence[Row]) -> list[str]:
-    """The fewest settings that tell rows of the same slot apart; empty where no slot holds two rows.
-
-    Settings with few values come first, so that a digest or an id, which differs with everything, is used
-    only where nothing else differs.
-    """
-    slots: dict[tuple[object, ...], list[dict[str, str]]] = defaultdict(list)
-    for row in rows:
-        slots[_slot(row)].append(settings_of(row))
-    crowded = [group for group in slots.values() if len(group) > 1]
-    values: dict[str, set[str]] = defaultdict(set)
-    for group in crowded:
-        for name in {name for settings in group for name in settings}:
-            found = {settings.get(name, "absent") for settings in group}
-            if len(found) > 1:
-                values[name] |= found
-    chosen: list[str] = []
-    left = _doubles(crowded, chosen)
-    for name in sorted(values, key=lambda one: (len(values[one]), one)):
-        fewer = _doubles(crowded, [*chosen, name])
-        if fewer < left:
-            chosen.append(name)
-            left = fewer
-    return chosen
+def _groups(found: Iterable[Cell]) -> list[Group]:
+    """The settings of the cells, those of one arm on one target and number of shots together."""
+    groups: dict[tuple[object, ...], list[Settings]] = defaultdict(list)
+    for cell in found:
+        groups[cell.arm, cell.task, cell.shots].append(cell.settings)
+    return list(groups.values())
 
 
-def _doubles(groups: Iterable[Sequence[Mapping[str, str]]], names: Sequence[str]) -> int:
-    """How many rows share their slot and the values of `names` with an earlier row."""
-    return sum(
-        len(group) - len({tuple(settings.get(name, "absent") for name in names) for settings in group})
-        for group in groups
-    )
+def _labelled(found: Sequence[Cell], partners: Sequence[str]) -> tuple[list[Cell], list[str]]:
+    """The cells with their variants and labels, and what explains those."""
+    telling = telling_names(_groups(found))
+    against = _groups(cell for cell in found if cell.arm in partners)
+    out: list[Cell] = []
+    notes: list[str] = []
+    silent: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for arm in arm_order(cell.arm for cell in found):
+        mine = [cell for cell in found if cell.arm == arm]
+        shown = shown_names(_groups(mine), against, telling)
+        variants = [variant_of(cell.settings, shown) for cell in mine]
+        named, said = labels(arm, variants)
+        notes += said
+        out += [
+            replace(cell, variant=variant, label=named[variant])
+            for cell, variant in zip(mine, variants, strict=True)
+        ]
+        silent[tuple(left_out(_groups(mine), shown))].append(arm)
+    return out, notes + _silent(silent)
 
 
-def _labels(arm: str, variants: Sequence[Variant], notes: list[str]) -> dict[Variant, str]:
-    """A label per variant: "universal [density=0.5]", or a letter that a note explains where it is long."""
-    if len(variants) == 1:
-        return {variants[0]: arm}
-    labels: dict[Variant, str] = {}
-    for place, variant in enumerate(variants):
-        short = ", ".join(f"{name.rsplit('.', 1)[-1]}={value}" for name, value in variant[:_MOST_KEYS])
-        label = f"{arm} [{short}]"
-        if len(label) > _LONGEST_LABEL or len(variant) > _MOST_KEYS or label in labels.values():
-            label = f"{arm} [{place + 1}]"
-            notes.append(f"{label}: " + ", ".join(f"{name} = {value}" for name, value in variant) + ".")
-        labels[variant] = label
-    return labels
+def _silent(silent: Mapping[tuple[str, ...], Sequence[str]]) -> list[str]:
+    """What the labels leave out, arms that leave out the same together."""
+    return [
+        f"The variants of {listed(arms)} also differ in {listed([short(name) for name in names])}."
+        for names, arms in silent.items()
+        if names
+    ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import write_bytes
-from ult_lightning.report._style import LIGHT, Theme, arm_look, arm_order, percent
+from ult_lightning.report._style import LIGHT, Theme, arm_look, arm_order, natural, percent
 from ult_lightning.report._table import Line, Section, Table, table
 from ult_lightning.results import Row
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _ACROSS = 3  # panels in a row
 _WIDE = 7.2  # inches, the text width of a paper
 _DPI = 200
+_STYLES = ("-", "--", ":", "-.")
 _TALLEST_INTERVAL = 0.75  # of the span of the points; longer intervals are cut and get an arrow head
 
 
@@ -28,7 +30,8 @@ def figure(
 ) -> Path:
     """Write the PNG figure of these rows and return its path.
 
-    One panel per target, all with the same arms in the same order; the mean of `baseline` is a thin line.
+    One panel per target, all with the same arms in the same order; the mean of `baseline` is a thin line, where it
+    has one variant.
     Targets with several numbers of shots get a panel of accuracy against shots.
     """
     return write_figure(table(rows, baseline=baseline, floor=floor), path)
@@ -55,12 +58,19 @@ def png(summary: Table, theme: Theme = LIGHT) -> bytes:
 
 def caption(summary: Table) -> str:
     """The sentence under the figure."""
-    said = "Points are means over seeds with 95 % Student t intervals"
     curves = _curves(summary)
-    if len(curves) < len({section.title for section in summary.sections}):
-        said += f", faint dots the seeds; the thin line is the mean of {summary.baseline}"
-    said += ". Arrow heads mark intervals that leave the panel."
-    return f"Test accuracy per target{' against training images per class' if curves else ''}. {said}"
+    panels = _single(summary)
+    several = any(line.accuracy.n > 1 for line in summary.lines)
+    said = (
+        "Points are means over seeds with 95 % Student t intervals" if several else "Points are single seeds"
+    )
+    if several and panels:
+        said += ", faint dots the seeds"
+    if any(_baseline(section, summary) is not None for section in panels):
+        said += f"; the thin line is that of {summary.baseline}"
+    if several and panels:
+        said += ". Arrow heads mark intervals that leave the panel"
+    return f"Test accuracy per target{' against training images per class' if curves else ''}. {said}."
 
 
 def described(summary: Table) -> str:
@@ -103,7 +113,7 @@ def _drawn(summary: Table, theme: Theme) -> Figure:
     from matplotlib.figure import Figure
 
     curves = _curves(summary)
-    single = [one for one in summary.sections if one.shots is None or one.task not in curves]
+    single = _single(summary)
     labels = _labels(single)
     height_arms = 0.95 + 0.27 * len(labels)
     rows_arms = math.ceil(len(single) / _ACROSS)
@@ -119,12 +129,13 @@ def _drawn(summary: Table, theme: Theme) -> Figure:
         axes = drawn.add_subplot(grid[row, column], sharey=first)
         first = first or axes
         _arm_panel(axes, section, labels, summary, theme, named=column == 0)
+    looks = _looks([section for sections in curves.values() for section in sections], theme)
     for place, (task, sections) in enumerate(curves.items()):
         row, column = divmod(place, across)
         axes = drawn.add_subplot(grid[rows_arms + row, column])
-        _shot_panel(axes, task, sections, theme, named=column == 0)
+        _shot_panel(axes, task, sections, looks, theme, named=column == 0)
     if curves:
-        _legend(drawn, curves, theme)
+        _legend(drawn, looks)
     return drawn
 
 
@@ -137,23 +148,54 @@ def _curves(summary: Table) -> dict[str, list[Section]]:
     return {task: sections for task, sections in by_task.items() if len(sections) > 1}
 
 
+def _single(summary: Table) -> list[Section]:
+    """The sections that get an arm panel of their own."""
+    curves = _curves(summary)
+    return [one for one in summary.sections if one.shots is None or one.task not in curves]
+
+
+def _baseline(section: Section, summary: Table) -> Line | None:
+    """The one line of the baseline; None where there is none, or several variants of it."""
+    found = [line for line in section.lines if line.arm == summary.baseline]
+    return found[0] if len(found) == 1 else None
+
+
 def _labels(sections: Sequence[Section]) -> list[str]:
-    """The arms of these panels, top to bottom."""
+    """The arms of these panels with their variants, top to bottom."""
     lines = [line for section in sections for line in section.lines]
     return [
         label
         for arm in arm_order(line.arm for line in lines)
-        for label in sorted({line.label for line in lines if line.arm == arm})
+        for label in sorted({line.label for line in lines if line.arm == arm}, key=natural)
     ]
+
+
+def _looks(sections: Sequence[Section], theme: Theme) -> dict[str, dict[str, Any]]:
+    """How the curve of each label is drawn: variants share the colour and marker of their arm, not the dashes."""
+    arms = {line.label: line.arm for section in sections for line in section.lines}
+    drawn: Counter[str] = Counter()
+    looks = {}
+    for label in _labels(sections):
+        colour, marker = arm_look(arms[label], theme)
+        dashes = _STYLES[drawn[arms[label]] % len(_STYLES)]
+        looks[label] = {
+            "color": colour,
+            "marker": marker,
+            "linestyle": dashes,
+            "markersize": 4,
+            "linewidth": 1.1,
+        }
+        drawn[arms[label]] += 1
+    return looks
 
 
 def _arm_panel(
     axes: Axes, section: Section, labels: Sequence[str], summary: Table, theme: Theme, *, named: bool
 ) -> None:
     low, high = _limits(section.lines)
+    if (baseline := _baseline(section, summary)) is not None:
+        axes.axvline(100 * baseline.accuracy.mean, color=theme.soft, linewidth=0.7, zorder=1)
     for line in section.lines:
-        if line.label == summary.baseline:
-            axes.axvline(100 * line.accuracy.mean, color=theme.soft, linewidth=0.7, zorder=1)
         _point(axes, line, labels.index(line.label), (low, high), section.decimals, theme)
     axes.set_xlim(low, high)
     axes.set_ylim(len(labels) - 0.4, -0.75)
@@ -215,18 +257,24 @@ def _limits(lines: Sequence[Line]) -> tuple[float, float]:
     return max(low - pad, -1.0), min(high + pad, 100.8)
 
 
-def _shot_panel(axes: Axes, task: str, sections: Sequence[Section], theme: Theme, *, named: bool) -> None:
+def _shot_panel(
+    axes: Axes,
+    task: str,
+    sections: Sequence[Section],
+    looks: Mapping[str, dict[str, Any]],
+    theme: Theme,
+    *,
+    named: bool,
+) -> None:
     """Accuracy against images per class, one curve per arm."""
     labels = _labels(sections)
     for rank, label in enumerate(labels):
         found = [(x, line) for x, one in enumerate(sections) for line in one.lines if line.label == label]
         shift = 0.05 * (rank - (len(labels) - 1) / 2)
-        colour, marker = arm_look(found[0][1].arm, theme)
         half = [0.0 if math.isnan(line.accuracy.half) else 100 * line.accuracy.half for _, line in found]
         axes.errorbar(
             [x + shift for x, _ in found], [100 * line.accuracy.mean for _, line in found], yerr=half,
-            color=colour, marker=marker, markersize=4, linewidth=1.1, elinewidth=0.9, capsize=0,
-            markeredgecolor=theme.paper, markeredgewidth=0.4,
+            elinewidth=0.9, capsize=0, markeredgecolor=theme.paper, markeredgewidth=0.4, **looks[label],
         )  # fmt: skip
     axes.set_xticks(range(len(sections)), [str(one.shots) for one in sections])
     axes.set_xlim(-0.4, len(sections) - 0.6)
@@ -240,15 +288,11 @@ def _shot_panel(axes: Axes, task: str, sections: Sequence[Section], theme: Theme
     axes.set_title(task, loc="left", fontsize=9, fontweight="bold", pad=6)
 
 
-def _legend(drawn: Figure, curves: dict[str, list[Section]], theme: Theme) -> None:
+def _legend(drawn: Figure, looks: Mapping[str, dict[str, Any]]) -> None:
     from matplotlib.lines import Line2D
 
-    sections = [section for group in curves.values() for section in group]
-    arms = {line.label: line.arm for section in sections for line in section.lines}
-    handles = []
-    for label in _labels(sections):
-        colour, marker = arm_look(arms[label], theme)
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=1.1, label=label))
+    handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
     drawn.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, fontsize=7
-    )
+        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, fontsize=7,
+        handlelength=2.8,
+    )  # fmt: skip

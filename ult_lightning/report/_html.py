@@ -124,7 +124,7 @@ def page(summary: Table, figure: bytes | None = None) -> str:
     """The page as text."""
     targets = list(dict.fromkeys(section.task for section in summary.sections))
     seeds = sorted({row.seed for row in summary.rows})
-    arms = len({line.label for line in summary.lines})
+    arms = len({line.arm for line in summary.lines})
     lead = (
         f"{_plural(len(targets), 'target')} ({', '.join(targets)}), {_plural(arms, 'arm')},"
         f" {_plural(len(seeds), 'seed')}, {_plural(len(summary.rows), 'row')}."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 ARMS = (
@@ -23,6 +24,7 @@ MINUS = "−"
 _LIGHT = ("#000000", "#737373", "#D55E00", "#B87A00", "#009E73", "#0072B2", "#C2649A", "#3C9FD6")
 _DARK = ("#F2F2F2", "#A6A6A6", "#F0803C", "#E69F00", "#2BC196", "#5AA9EE", "#DE8DBB", "#8CCBF2")
 _MARKERS = ("s", "D", "^", "v", "P", "o", "X", "d")
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 _OTHER = ("#8C6D46", "#5B5BA8", "#4F7A28", "#A03030")
 
 
@@ -57,6 +59,27 @@ def arm_look(arm: str, theme: Theme = LIGHT) -> tuple[str, str]:
         place = ARMS.index(arm)
         return theme.arms[place], _MARKERS[place]
     return _OTHER[sum(arm.encode()) % len(_OTHER)], "h"
+
+
+def natural(text: str) -> list[str | float]:
+    """A sorting key that takes numbers inside texts as numbers.
+
+    >>> sorted(["12", "6", "conv4", "conv2"], key=natural)
+    ['6', '12', 'conv2', 'conv4']
+    """
+    parts = _NUMBER.split(text)
+    return [float(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
+def listed(words: Sequence[str], most: int = 5) -> str:
+    """Words as a sentence lists them.
+
+    >>> listed(["a", "b", "c"]), listed(["a", "b", "c", "d"], most=2)
+    ('a, b and c', 'a, b and 2 more')
+    """
+    if len(words) > most:
+        words = [*words[:most], f"{len(words) - most} more"]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def percent(value: float, decimals: int) -> str:

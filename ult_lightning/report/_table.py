@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from ult_lightning.base import unknown
 from ult_lightning.report._cells import Cell, cells
-from ult_lightning.results import Interval, Row, interval, paired
+from ult_lightning.report._pairs import Pair, against, reasons
+from ult_lightning.report._sentences import sentences, warnings
+from ult_lightning.report._storage import Storage, storage
+from ult_lightning.report._style import ARMS
+from ult_lightning.results import Interval, Row, interval
 
 _FINE_TEST = 5000  # from this many test images on, the second decimal of a per cent is more than one image
 
@@ -18,8 +22,8 @@ class Line:
     """One arm on one target. Accuracies, gaps and lifts are fractions in 0..1 here, per cent and points in print.
 
     `gap` is arm minus baseline and `lift` arm minus floor, each over the seeds that both arms have; None for
-    the baseline or floor itself and where there is nothing to pair with. `seconds` is the mean per row and
-    `bytes_k` what the arm needs to store all targets of the table.
+    the baseline or floor itself and where there is nothing comparable. `seconds` is the mean per row, `bytes_k`
+    what the arm needs to store all targets of the table, and `bytes_shared` the part that tasks share.
     """
 
     task: str
@@ -121,69 +125,45 @@ def table(
 ) -> Table:
     """Summarise rows: mean and 95 % t-interval over seeds, gap to `baseline` and lift over `floor`.
 
-    Few-shot rows (`extra["shots"]`, `extra["draw"]`) are grouped by shots, and their draws are averaged within
-    a seed first. `machine` defaults to the devices that the rows name. Raises UltError without accuracy rows.
+    Rows with different settings are different lines, and a gap or lift is taken only between lines that are
+    comparable; the warnings say where none is. Few-shot rows (`extra["shots"]`, `extra["draw"]`) are grouped by
+    shots, and their draws are averaged within a seed first. `machine` defaults to the devices that the rows name.
+
+    Raises UltError without accuracy rows, and for a baseline or floor that is no known arm and has no row.
     """
-    found, warnings = cells(rows)
+    found, notes_on_cells = cells(rows, (baseline, floor))
+    for key, arm in (("baseline", baseline), ("floor", floor)):
+        present = {cell.arm for cell in found}
+        if arm not in present and arm not in ARMS:
+            raise unknown(key, arm, present)
     used = tuple(row for cell in found for row in cell.rows)
     k = len({cell.task for cell in found})
-    storage = {key: _storage(group, k) for key, group in _by_arm(found).items()}
-    lines = [_line(cell, found, baseline, floor, storage[_arm_key(cell)]) for cell in found]
+    gaps = [against(cell, found, baseline, "gap to") for cell in found]
+    lifts = [against(cell, found, floor, "lift over") for cell in found]
+    lines = [
+        _line(cell, gap, lift, storage(cell, found, k))
+        for cell, gap, lift in zip(found, gaps, lifts, strict=True)
+    ]
     sections = tuple(
         Section(task, shots, tuple(line for line in lines if (line.task, line.shots) == (task, shots)))
         for task, shots in dict.fromkeys((line.task, line.shots) for line in lines)
     )
+    unpaired = reasons([*zip(found, gaps, strict=True), *zip(found, lifts, strict=True)])
     return Table(
         sections=sections,
         rows=used,
         baseline=baseline,
         floor=floor,
         k=k,
-        sentences=_sentences(lines, baseline, floor, k),
-        warnings=(*warnings, *_warnings(used, sections, baseline, floor)),
+        sentences=sentences(lines, baseline, floor, k),
+        warnings=(*notes_on_cells, *unpaired, *warnings(used, sections, baseline, floor)),
         command=command,
         machine=machine or ", ".join(sorted({row.device for row in used if row.device})) or None,
         notes=tuple(notes),
     )
 
 
-def _arm_key(cell: Cell) -> tuple[object, ...]:
-    return cell.arm, cell.variant, cell.shots
-
-
-def _by_arm(found: Sequence[Cell]) -> dict[tuple[object, ...], list[Cell]]:
-    groups: dict[tuple[object, ...], list[Cell]] = {}
-    for cell in found:
-        groups.setdefault(_arm_key(cell), []).append(cell)
-    return groups
-
-
-def _storage(group: Sequence[Cell], k: int) -> tuple[int | None, int | None, int | None]:
-    """Bytes (for k tasks, shared, per task) of an arm: means over its targets of the means over rows."""
-    shared = _mean_extra(group, "bytes_shared")
-    per_task = _mean_extra(group, "bytes_per_task")
-    if shared is None or per_task is None:
-        one = [row.bytes for cell in group for row in cell.rows if row.bytes is not None]
-        return (round(fmean(one)) if one and k == 1 else None), None, None
-    return round(shared + k * per_task), round(shared), round(per_task)
-
-
-def _mean_extra(group: Sequence[Cell], name: str) -> float | None:
-    means = []
-    for cell in group:
-        values = [float(row.extra[name]) for row in cell.rows if row.extra.get(name) is not None]
-        if values:
-            means.append(fmean(values))
-    return fmean(means) if means else None
-
-
-def _line(
-    cell: Cell,
-    found: Sequence[Cell],
-    baseline: str,
-    floor: str,
-    storage: tuple[int | None, int | None, int | None],
-) -> Line:
+def _line(cell: Cell, gap: Pair, lift: Pair, stored: Storage) -> Line:
     rows = cell.rows
     by_seed = cell.by_seed
     seconds = [total for row in rows if (total := _seconds(row)) is not None]
@@ -194,14 +174,14 @@ def _line(
         label=cell.label,
         accuracy=interval(list(by_seed.values())),
         by_seed=by_seed,
-        gap=_against(cell, found, baseline),
-        lift=_against(cell, found, floor),
+        gap=gap.difference,
+        lift=lift.difference,
         trained=" / ".join(dict.fromkeys(row.trained for row in rows)),
         parameters_trained=round(fmean(row.parameters_trained for row in rows)),
         seconds=fmean(seconds) if seconds else None,
-        bytes_k=storage[0],
-        bytes_shared=storage[1],
-        bytes_per_task=storage[2],
+        bytes_k=stored.k_tasks,
+        bytes_shared=stored.shared,
+        bytes_per_task=stored.per_task,
         seen=_seen(rows),
         n_test=_ends(row.n for row in rows),
         n_train=_ends(row.n_train for row in rows),
@@ -227,73 +207,6 @@ def _seen(rows: Sequence[Row]) -> str:
     return "partly" if len(flags) > 1 else "seen" if flags.pop() else "unseen"
 
 
-def _against(cell: Cell, found: Sequence[Cell], arm: str) -> Interval | None:
-    """The paired difference to the cell of `arm` on the same target and shots, and in the same variant."""
-    if cell.arm == arm:
-        return None
-    others = [one for one in found if (one.task, one.shots, one.arm) == (cell.task, cell.shots, arm)]
-    if len(others) > 1:
-        mine = dict(cell.variant)
-        others = [one for one in others if all(mine.get(name, value) == value for name, value in one.variant)]
-    if len(others) != 1 or not set(cell.by_seed) & set(others[0].by_seed):
-        return None
-    return paired(cell.by_seed, others[0].by_seed)
-
-
 def _range(ends: Sequence[tuple[int, int]]) -> str:
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _sentences(lines: Sequence[Line], baseline: str, floor: str, k: int) -> tuple[str, ...]:
-    """How to read the table: only what it holds is explained."""
-    said = ["Accuracy on the test images in per cent: mean over seeds ± half of the 95 % Student t interval."]
-    if any(line.accuracy.n == 1 for line in lines):
-        said.append("One seed gives no interval.")
-    compared = [f"gap to {baseline}"] if any(line.gap for line in lines) else []
-    compared += [f"lift over {floor}"] if any(line.lift for line in lines) else []
-    if compared:
-        names = " and ".join(compared)
-        said.append(f"{names[0].upper()}{names[1:]} in points, paired over the seeds that both arms have.")
-    if any(line.draws > 1 for line in lines):
-        said.append("The draws of a seed are averaged before anything else.")
-    if any(line.bytes_per_task is not None for line in lines):
-        said.append(
-            f"Bytes for k = {k} task{'s' if k > 1 else ''}: shared + k × per task, that is the mask once and a head"
-            " per task; an arm that fits a mask or a network to each task (such as dense) stores that once per task."
-        )
-    if any(line.seconds is not None for line in lines):
-        said.append("Seconds: mean per row.")
-    if any(line.seen for line in lines):
-        said.append(
-            "Seen: the search of the ticket used images or classes of this target; unseen: it used neither."
-        )
-    return tuple(said)
-
-
-def _warnings(rows: Sequence[Row], sections: Sequence[Section], baseline: str, floor: str) -> tuple[str, ...]:
-    """What a careful reader would ask about: mixed circumstances and incomplete pairs."""
-    said = []
-    traits: dict[str, Callable[[Row], str]] = {
-        "precision": lambda row: str(row.precision),
-        "device": lambda row: str(row.device),
-        "code version": lambda row: str(row.code_version),
-    }
-    for what, read in traits.items():
-        counts = Counter(read(row) for row in rows)
-        if len(counts) > 1:
-            parts = ", ".join(
-                f"{value}: {n} row{'s' if n > 1 else ''}" for value, n in sorted(counts.items())
-            )
-            said.append(f"The rows differ in {what} ({parts}).")
-    for section in sections:
-        for what, ends in (("test", "n_test"), ("training", "n_train")):
-            sizes = {getattr(line, ends) for line in section.lines}
-            if len(sizes) > 1 or any(low != high for low, high in sizes):
-                said.append(f"{section.title}: the rows differ in the number of {what} images.")
-        for line in section.lines:
-            for arm, difference in ((baseline, line.gap), (floor, line.lift)):
-                if difference is not None and difference.n < line.accuracy.n:
-                    seeds = f"{difference.n} of {line.accuracy.n} seeds"
-                    said.append(f"{section.title}, {line.label}: the difference to {arm} is over {seeds}.")
-    return tuple(said)

@@ -96,11 +96,15 @@ def _short(line: Line, decimals: int) -> list[str]:
 
 def _trained(table: Table) -> str:
     """What each arm trained, arms that trained the same together."""
+    by_arm: dict[str, set[str]] = {}
+    for line in table.lines:
+        by_arm.setdefault(line.arm, set()).add(line.trained)
     by_words: dict[str, list[str]] = {}
     for line in table.lines:
         arms = by_words.setdefault(line.trained, [])
-        if line.label not in arms:
-            arms.append(line.label)
+        name = line.arm if len(by_arm[line.arm]) == 1 else line.label
+        if name not in arms:
+            arms.append(name)
     parts = (f"{words} ({', '.join(arms)})" for words, arms in by_words.items())
     return f"Trained: {'; '.join(parts)}."
 
@@ -210,9 +214,16 @@ def _widths(lengths: Sequence[Sequence[int]], width: int) -> tuple[list[int], st
 def _aligned(texts: Sequence[str], widths: Sequence[int], gap: str) -> str:
     cells = []
     for place, (text, width) in enumerate(zip(texts, widths, strict=True)):
-        shown = text if len(text) <= width else text[: width - 1] + "…"
+        shown = text if len(text) <= width else _cut(text, width)
         cells.append(shown.ljust(width) if place in (0, 8) else shown.rjust(width))
     return gap.join(cells)
+
+
+def _cut(text: str, width: int) -> str:
+    """A text that is too long: an arm loses the end of its name before it loses what tells its variants apart."""
+    name, bracket, variant = text.partition(" [")
+    kept = width - len(bracket + variant) - 1
+    return f"{name[:kept]}…{bracket}{variant}" if bracket and kept > 0 else text[: width - 1] + "…"
 
 
 def _wrapped(sentence: str, width: int, indent: str) -> list[str]:
