@@ -319,3 +319,13 @@ def test_class_folders_that_are_numbers_are_numbered_as_numbers(data_dir: Path, 
     task = _load(f"folder:{tmp_path / 'signs'}:0+2+10", data_dir)
     for label, original in enumerate((0, 2, 10)):
         assert set(task.train.images[task.train.labels == label].flatten().tolist()) == {20 * original}
+
+
+def test_classes_keep_their_names(data_dir: Path, tmp_path: Path) -> None:
+    write_folder(tmp_path / "birds")
+    for _ in range(2):  # read, then from the prepared copy
+        task = _load(f"folder:{tmp_path / 'birds'}:0+2", data_dir)
+        assert task.class_names == ("class0", "class2")
+    assert "class_names" not in task.science()
+    assert _load("digits:3+8", data_dir).class_names == ("3", "8")
+    assert _load("digits:parity", data_dir).class_names is None

@@ -64,6 +64,7 @@ def test_logits_are_the_head_on_the_network_on_standardised_images(model: TaskMo
     torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-4)
     assert not model(x).requires_grad
     assert model.class_ids == (4, 5, 9)
+    assert model.class_names == ("0", "1", "2")
 
 
 def test_a_mother_for_unit_range_gets_unit_range() -> None:

@@ -112,8 +112,10 @@ def _key(source: Source, files: list[Path]) -> str:
 
 def _made(source: Source, data_dir: Path) -> DataSet:
     by_path = source.origin.startswith(f"{source.name}:")  # folder:/my/images, which says more than folder
-    train, test, classes = assemble(source.read(data_dir), name=source.origin if by_path else source.name)
-    return DataSet(train, test, classes, content_digest(train, test, classes))
+    raw = source.read(data_dir)
+    train, test, classes = assemble(raw, name=source.origin if by_path else source.name)
+    names = raw.names if raw.names is not None and len(raw.names) == classes else None
+    return DataSet(train, test, classes, content_digest(train, test, classes), names)
 
 
 def _arrays(train: Split, test: Split) -> dict[str, Tensor]:
@@ -128,7 +130,13 @@ def _arrays(train: Split, test: Split) -> dict[str, Tensor]:
 def _save(made: DataSet, path: Path, key: str) -> None:
     from safetensors.torch import save
 
-    about = {"format": FORMAT, "key": key, "classes": made.classes, "digest": made.digest}
+    about = {
+        "format": FORMAT,
+        "key": key,
+        "classes": made.classes,
+        "digest": made.digest,
+        "names": made.names,
+    }
     content = save(_arrays(made.train, made.test), metadata={_KEY: canonical_json(about)})
     write_bytes(path, content)  # not save_file: its files are readable by their owner alone
 
@@ -143,7 +151,8 @@ def _load(path: Path, key: str) -> DataSet:
                 raise data_fault("prepared copy", str(path), "one of the files as they are now")
             train = Split(file.get_tensor("train_images"), file.get_tensor("train_labels"))
             test = Split(file.get_tensor("test_images"), file.get_tensor("test_labels"))
-        found = DataSet(train, test, int(about["classes"]), str(about["digest"]))
+        names = None if about["names"] is None else tuple(map(str, about["names"]))
+        found = DataSet(train, test, int(about["classes"]), str(about["digest"]), names)
         intact = content_digest(train, test, found.classes) == found.digest
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as cause:
         raise data_fault("prepared copy", str(path), "an intact file", str(cause)) from cause

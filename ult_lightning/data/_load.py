@@ -13,7 +13,7 @@ from ult_lightning.base import unknown
 from ult_lightning.data._cache import data_set
 from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._labels import DROPPED, label_table
-from ult_lightning.data._source import TASKS, Source, Split
+from ult_lightning.data._source import TASKS, DataSet, Source, Split
 from ult_lightning.data._sources_files import folder_source, is_folder, is_parquet, parquet_source
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._splits import train_valid
@@ -74,6 +74,7 @@ def load_task(
         seed=seed,
         digest=whole.digest,
         origin_classes=_in_origin(source, used),
+        class_names=_class_names(whole, table),
     )
 
 
@@ -127,6 +128,14 @@ def _mapped(split: Split, table: tuple[int, ...]) -> tuple[np.ndarray[Any, Any],
 
 def _part(split: Split, places: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
     return Split(split.images.index_select(0, torch.from_numpy(places)), torch.from_numpy(labels))
+
+
+def _class_names(whole: DataSet, table: tuple[int, ...]) -> tuple[str, ...] | None:
+    """The name of each new class, its original number where it has none; None where a new class stands for several."""
+    kept = sorted((new, label) for label, new in enumerate(table) if new != DROPPED)
+    if len(kept) != max(table) + 1:
+        return None
+    return tuple(str(label) if whole.names is None else whole.names[label] for _, label in kept)
 
 
 def _in_origin(source: Source, used: tuple[int, ...]) -> tuple[int, ...]:

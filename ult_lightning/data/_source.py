@@ -38,13 +38,15 @@ class Split:
 class DataSet:
     """A whole data set in canonical form, before label maps and limits.
 
-    Every class has at least one training image. `digest` is a SHA-256 over images, labels and `classes`.
+    Every class has at least one training image. `digest` is a SHA-256 over images, labels and `classes`. `names` of the
+    classes, None where the source gives none.
     """
 
     train: Split
     test: Split
     classes: int
     digest: str
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +54,13 @@ class Raw:
     """What a source reads: images (n, c, h, w) uint8 of one size, labels (n,) of any integer type.
 
     Without `test`, a fixed stratified fifth of `train` becomes the test part. `classes` is None where
-    the source does not know it: then it is the largest training label plus 1.
+    the source does not know it: then it is the largest training label plus 1. `names` of the classes, if it has any.
     """
 
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor] | None = None
     classes: int | None = None
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

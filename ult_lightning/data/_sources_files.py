@@ -126,7 +126,7 @@ def _read_folder(data_dir: Path, *, path: Path) -> Raw:
             raise data_fault(str(path / part), got, wanted, "rename the folder or add it to train")
         images = _stacked(decoded(file, where=str(file)) for file, _ in files)
         parts.append((images, torch.tensor([names.index(name) for _, name in files], dtype=torch.int64)))
-    return Raw(parts[0], parts[1] if len(parts[1][1]) else None, classes=len(names))
+    return Raw(parts[0], parts[1] if len(parts[1][1]) else None, classes=len(names), names=tuple(names))
 
 
 def _shards(path: Path, part: str) -> list[Path]:
@@ -143,8 +143,9 @@ def _parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
 
 def _read_parquet(data_dir: Path, *, path: Path, classes: int | None) -> Raw:
     train, test = _shards(path, "train"), _shards(path, "test")
-    known = classes if classes is not None else _class_count(train[0])
-    return Raw(_read_shards(train), _read_shards(test) if test else None, classes=known)
+    names = _class_names(train[0])
+    known = classes if classes is not None or names is None else len(names)
+    return Raw(_read_shards(train), _read_shards(test) if test else None, classes=known, names=names)
 
 
 def _read_shards(shards: list[Path]) -> tuple[Tensor, Tensor]:
@@ -217,14 +218,14 @@ def _integers(column: Any, shard: Path, name: str) -> np.ndarray[Any, Any]:
     return np.asarray(column.to_numpy())
 
 
-def _class_count(shard: Path) -> int | None:
-    """The number of classes in the Hugging Face metadata of a file, None where it does not say."""
+def _class_names(shard: Path) -> tuple[str, ...] | None:
+    """The names of the classes in the Hugging Face metadata of a file, None where it does not say."""
     parquet = _parquet()
     try:
         metadata = parquet.read_schema(shard).metadata or {}
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         label = next(features[name] for name in LABEL_COLUMNS if name in features)
-        return len(label["names"])
+        return tuple(map(str, label["names"]))
     except (KeyError, TypeError, ValueError, StopIteration, OSError):
         return None
 

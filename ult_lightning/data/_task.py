@@ -32,7 +32,8 @@ class Task:
     `class_ids` are the original classes in use, `origin_classes` the same in the numbering of the origin.
     `mean` and `std` (three channels; std at least 1/255) are those of the canonical training images on the
     scale [0, 1], black borders included. `digest` is that of the whole data set. `shots` and `draw` are set
-    by `few_shot` only.
+    by `few_shot` only. `class_names` has the name of each class (its original number where the data has no names), None
+    where a class stands for several original ones, as in parity.
     """
 
     spec: TaskSpec
@@ -49,6 +50,7 @@ class Task:
     origin_classes: tuple[int, ...]
     shots: int | None = None
     draw: int | None = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def id(self) -> str:
@@ -169,6 +171,7 @@ class Task:
             "origin": self.origin,
             "classes": self.classes,
             "class_ids": list(self.class_ids),
+            "class_names": None if self.class_names is None else list(self.class_names),
             "origin_classes": list(self.origin_classes),
             "labels": self.spec.labels,
             "sizes": self.sizes,
@@ -182,7 +185,7 @@ class Task:
 
     def science(self) -> dict[str, Any]:
         """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows."""
-        derived = ("id", "origin", "mean", "std")
+        derived = ("id", "origin", "mean", "std", "class_names")
         return {key: value for key, value in self.describe().items() if key not in derived}
 
     def _floats(self, images: Tensor, range: Range) -> Tensor:

@@ -83,6 +83,11 @@ class TaskModel(nn.Module):
         """The original classes that the task uses, as the task names them."""
         return tuple(self.task.get("class_ids", range(len(self.bias))))
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What each logit stands for: the class's name, or the number that the task gives it."""
+        return tuple(self.task.get("class_names") or map(str, range(len(self.bias))))
+
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Logits (b, k) float32 of images (b, c, h, w) with c 1 or 3, uint8 or floats in [0, 1].

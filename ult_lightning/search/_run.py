@@ -151,7 +151,7 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
         "method": settings.method,
         "settings": settings.science(),
         "config": config,
-        "sources": [t.describe() for t in sources],
+        "sources": [{k: v for k, v in t.describe().items() if k != "class_names"} for t in sources],
         "validation": _validation(frozen, search, sources),
         "mask": settings.select,
         "steps": trainer.global_step,
