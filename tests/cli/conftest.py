@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +36,10 @@ Say = Callable[..., Answer]
 
 @pytest.fixture
 def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Say]:
-    """`say("search", "net=conv2")` runs `ult` in `tmp_path`."""
+    """`say("search", "net=conv2")` runs `ult` in `tmp_path`, as where the shell finds it."""
     monkeypatch.chdir(tmp_path)
+    beside = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{beside}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("ULT_TRACEBACK", raising=False)
 
     def run(*words: object) -> Answer:

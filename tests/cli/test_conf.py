@@ -11,11 +11,15 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from tests.cli.conftest import Say
+from ult_lightning.base import UltError
 from ult_lightning.cli import _conf, _messages
 from ult_lightning.cli import compare as compare_verb
 from ult_lightning.cli import construct as construct_verb
+from ult_lightning.cli import report as report_verb
 from ult_lightning.cli import search as search_verb
 from ult_lightning.cli import transfer as transfer_verb
+from ult_lightning.cli._job import Place
+from ult_lightning.cli._reader import Reader
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VERBS = ("search", "construct", "transfer", "compare", "report")
@@ -192,6 +196,37 @@ def test_flags_may_stand_anywhere(say: Say) -> None:
         ("sources=[digits]", "seed=4", "--cfg=job"),
     ):
         assert say("search", *words).out == first.out
+
+
+def test_keys_that_take_a_list_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: set[str] = set()
+    items = Reader.items
+    monkeypatch.setattr(Reader, "items", lambda self, key: read.add(key) or items(self, key))
+    for verb in READERS:
+        more = ["family=polynomial", "exponents=[[1,0]]"] if verb == "construct" else []
+        READERS[verb](composed(verb, *more))
+    with pytest.raises(UltError, match="no rows"):
+        report_verb.run(composed("report"), Place(Path(), None, 0, ()))
+    assert read == _messages.LIST_KEYS
+
+
+def test_each_experiment_of_ours_is_for_a_verb() -> None:
+    names = _conf.options_of("experiment")
+    assert len(names) > 5
+    for name in names:
+        assert _conf.verbs_of(name) == set(verbs_of_experiment(CONF / "experiment" / f"{name}.yaml"))
+    assert _conf.verbs_of("absent") == set()
+
+
+def test_how_values_refer_to_others() -> None:
+    assert {"net", "experiment", "trainer"} <= set(_conf.groups())
+    assert "common" not in _conf.groups()
+    assert [_conf.reference(key) for key in ("seed", "net", "trainer", "trainer.max_steps")] == [
+        "${seed}",
+        "${net.name}",
+        "${hydra:runtime.choices.trainer}",
+        "${trainer.max_steps}",
+    ]
 
 
 def test_every_key_is_documented_in_its_yaml() -> None:

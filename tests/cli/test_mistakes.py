@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.cli.conftest import TINY, Say
+from ult_lightning.construct import save_target
 
 COMPOSING = [
     (["search", "densty=0.5"], "key: got 'densty', wanted a key of `ult search`; did you mean density?"),
@@ -29,6 +32,35 @@ COMPOSING = [
     (["search", "sources=[digits"], "override: got 'sources=[digits', wanted key=value"),
     (["search", "density"], "override: got 'density', wanted key=value"),
     (["search", "sources=a,b"], "sources: got 'a,b', wanted one value, or a list as in 'sources=[a,b]'"),
+    (["search", "seed=0,1"], "seed: got '0,1', wanted one value; -m sweeps over the values."),
+    (["search", "density=0,5"], "density: got '0,5', wanted one value; -m sweeps over the values."),
+    (["search", "net=conv2,conv4"], "net: got 'conv2,conv4', wanted one value; -m sweeps over the values."),
+    (["transfer", "ticket=a,b"], "and 'ticket=\"a,b\"' is one value with a comma in it."),
+    (["search", "out=a b,c.ticket"], "and 'out=\"a b,c.ticket\"' is one value with a comma in it."),
+    (["search", "out=a (1).ticket"], "twice: 'out=\"a (1).ticket\"'"),
+    (["transfer", "head.options.lambdas=1,2"], "or a list as in 'head.options.lambdas=[1,2]'; -m sweeps"),
+    (["search", "net=null"], "net: got 'null', wanted one of conv, conv2"),
+    (["search", "trainer=5"], "trainer: got '5', wanted one of default, smoke."),
+    (["compare", "dense=null"], "dense: got 'null', wanted one of default."),
+    (["transfer", "head=null"], "head: got 'null', wanted one of logistic, lstsq, ridge, sgd."),
+    (
+        ["search", "experiment=quickstart"],
+        "experiment: got 'quickstart', which is for `ult compare`; `ult search` has smoke.",
+    ),
+    (
+        ["construct", "experiment=quickstart"],
+        "which is for `ult compare`; `ult construct` has constructed_on_images,",
+    ),
+    (["transfer", "experiment=smoke"], "which is for `ult search`; `ult transfer` has none."),
+    (
+        ["compare", "-m", "experiment=quickstart,theory_kept"],
+        "got 'theory_kept', which is for `ult construct`;",
+    ),
+    (["search", "hydra/launcher=submitit_nowhere"], "type pip install 'ult_lightning[slurm]'."),
+    (["search", "--cfg", "nope"], "--cfg: got 'nope', wanted one of all, hydra, job."),
+    (["search", "-c", "jbo"], "--cfg: got 'jbo', wanted one of all, hydra, job; did you mean job?"),
+    (["search", "--cfg=nope"], "--cfg: got 'nope'"),
+    (["search", "--info", "nope"], "--info: got 'nope', wanted one of all, config, defaults"),
     (["search", "+density=0.5"], "wanted density=... without the plus"),
     (["search", "+net=conv2"], "wanted net=... without the plus"),
     (["search", "--config-name", "nope"], "config-name: got 'nope'"),
@@ -127,13 +159,24 @@ READING = [
     (["search", *TINY, "augment=maybe"], "augment: got 'maybe', wanted true or false"),
     (["search", *TINY, "device=tpu"], "device: got 'tpu'"),
     (["search", *TINY, "threads=0"], "threads: got 0"),
+    (["search", *TINY, "threads=1e9"], "threads: got 1000000000, wanted a whole number from 1 to 1024, or null"),
+    (["search", *TINY, "sources=[digits,digits]"], "sources: got ['digits', 'digits'], wanted each value once."),
+    (["search", *TINY, "trainer.max_epochs=3"],
+     "trainer.max_epochs: got 3, wanted no value beside trainer.max_steps=4, which counts instead; "
+     "add trainer.max_steps=null."),
+    (["compare", "experiment=quickstart", "+trainer.max_epochs=3", "~trainer.max_epochs"], "wanted trainer.max_epochs="),
+    (["compare", "experiment=quickstart", "trainer.max_epochs=3"], "no value beside trainer.max_steps=200, which"),
+    (["search", *TINY, "method.optimizer=adam"],
+     "method.optimizer: got 'adam', wanted keys with values; say method.optimizer.name=adam."),
+    (["search", *TINY, "input=5"], "input: got 5, wanted keys with values; say input.range=VALUE."),
+    (["search", *TINY, "input=null"], "input: got None, wanted keys with values; say input.range=VALUE."),
     (["search", *TINY, "out=${foo}.ticket"], "out: got '${foo}', wanted a reference to a key that exists"),
     (["search", *TINY, "out=${nope:1}"], "out: Unsupported interpolation type nope"),
     (["search", *TINY, "++densty=0.3"], "key: got 'densty', wanted a key that `ult search` has"),
     (["search", *TINY, "++method.optimiser=adam"], "method.optimiser"),
     (["search", *TINY, "net.options=5"], "net.options: got 5, wanted keys with values"),
     (["search", *TINY, "++net.options.depth=5"], "net.options.depth: got 5, wanted an option of conv2"),
-    (["search", *TINY, "~seed"], "seed: got None, wanted a value"),
+    (["search", *TINY, "~seed"], "seed: got None, wanted a value; for example seed=VALUE."),
     (["search", *TINY, "sources=[usps]"], "download=true"),
     (["search", *TINY, "sources=[parquet:/nowhere]"], "/nowhere"),
     (["search", *TINY, "sources=[digits:3]"], "digits:3"),
@@ -143,6 +186,10 @@ READING = [
     (["transfer", "ticket=x", "targets=[digits]", "shots=[0]"], "shots: got [0]"),
     (["transfer", "ticket=x", "targets=[digits]", "shots=[5,5]"], "shots: got [5, 5], wanted each number once"),
     (["transfer", "ticket=x", "targets=[digits]", "draws=0"], "draws: got 0"),
+    (["transfer", "ticket=x", "targets=[digits]", "draws=3"],
+     "draws: got 3, wanted shots beside it, or 1; for example 'shots=[1,5,10]'."),
+    (["transfer", "ticket=x", "targets=[polynomials]", "head=lstsq", "draws=3"],
+     "draws: got 3, wanted 1, since the targets are functions."),
     (["transfer", "ticket=x", "targets=[digits,digits]"], "wanted each value once"),
     (["transfer", "ticket=x", "targets=[digits,usps]", "save=one.model"], "save: got 'one.model', wanted a folder"),
     (["compare", "sources=[digits]", "targets=[mnist5k]", "arms=[unversal]"], "did you mean universal"),
@@ -151,9 +198,10 @@ READING = [
     (["compare", "sources=[digits]", "targets=[mnist5k]", "seeds=[0,0]"], "seeds: got [0, 0]"),
     (["compare", "sources=[digits]", "targets=[mnist5k]", "dense.lrs=[]"], "dense.lrs"),
     (["compare", "sources=[digits]", "targets=[mnist5k]", "dense.schedule=cosin"], "did you mean cosine"),
-    (["compare", "sources=[digits]", "targets=[mnist5k]", "head.options.lambdas=[0]"], "head.lambdas: got 0"),
+    (["compare", "sources=[digits]", "targets=[mnist5k]", "head.options.lambdas=[0]"], "head.options.lambdas: got 0"),
     (["compare", "sources=[digits]", "targets=[digits]", "arms=[universal]", "logger=none"],
      "wanted at least one beside the target digits"),
+    (["search", "-m", "seed=0,1", "trainer=smoke,1e3"], "trainer: got '1e3', wanted one of default, smoke."),
     (["report"], "store: got 'store', which holds no rows"),
     (["report", "store=nowhere"], "store: got 'nowhere', which holds no rows"),
     (["ticket"], "wanted show FILE"),
@@ -249,6 +297,65 @@ def test_out_that_is_a_folder(say: Say, tmp_path: Path) -> None:
     assert answer.sentence == "out: got 'mine', wanted a file name; a folder of that name is there."
 
 
+def in_the_way(kind: str, path: Path) -> None:
+    """Put something there that is no file."""
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        with socket.socket(socket.AF_UNIX) as open_socket:
+            open_socket.bind(path.name)
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a socket"])
+@pytest.mark.parametrize("link", [False, True], ids=["itself", "a link"])
+def test_out_that_is_no_file(say: Say, tmp_path: Path, kind: str, link: bool) -> None:
+    in_the_way(kind, tmp_path / "it")
+    if link:
+        (tmp_path / "link").symlink_to("it")
+    name = "link" if link else "it"
+    answer = say("search", *TINY, f"out={name}")
+    assert answer.code == 2
+    assert answer.sentence == f"out: got '{name}', wanted a file name; {kind} of that name is there."
+    assert not (tmp_path / "store").exists()
+
+
+def test_save_that_is_a_pipe(say: Say, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "one.model")
+    answer = say("transfer", "ticket=x", "targets=[digits]", "logger=none", "save=one.model")
+    assert answer.code == 2
+    assert answer.sentence == "save: got 'one.model', wanted a file name; a pipe of that name is there."
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe"])
+def test_what_comes_into_the_way_meanwhile_is_not_replaced(
+    say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    monkeypatch.setattr("ult_lightning.cli.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it"))
+    answer = say("search", *TINY, "out=it")
+    assert answer.code == 2
+    assert (
+        f"path: got 'it', wanted a place that can be written; {kind} of that name is there: name a file."
+        in answer.err
+    )
+    assert not (tmp_path / "it").is_file()
+    assert (tmp_path / "it").is_dir() or (tmp_path / "it").is_fifo()
+
+
+def test_a_target_that_out_would_replace(say: Say, tmp_path: Path) -> None:
+    save_target(nn.Sequential(nn.Linear(2, 2)), "net.safetensors")
+    before = Path("net.safetensors").read_bytes()
+    answer = say(
+        "construct", "family=network", "target=net.safetensors", "out=./net.safetensors", "logger=none"
+    )
+    assert answer.code == 2
+    assert answer.sentence.startswith(
+        "out: got 'net.safetensors', wanted another file; the command reads net.safe"
+    )
+    assert Path("net.safetensors").read_bytes() == before
+
+
 def test_out_below_a_file(say: Say, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     answer = say("search", *TINY, "out=mine/my.ticket")
@@ -285,17 +392,68 @@ def test_a_run_folder_that_cannot_be_made(say: Say) -> None:
     assert "/proc/nowhere" in answer.sentence
 
 
-def test_memory_that_does_not_do(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    class OutOfMemoryError(RuntimeError):
-        pass
+@pytest.mark.parametrize(
+    ("words", "key"), [([], "run"), (["-m", "seed=0,1"], "sweep")], ids=["once", "sweep"]
+)
+def test_a_run_folder_on_a_disk_that_refuses(
+    say: Say, monkeypatch: pytest.MonkeyPatch, words: list[str], key: str
+) -> None:
+    real = Path.mkdir
 
-    def hungry(*_: Any) -> None:
-        raise OutOfMemoryError("CUDA out of memory")
+    def refusing(path: Path, *args: Any, **named: Any) -> None:
+        if "runs" in path.parts:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), "runs")
+        real(path, *args, **named)
 
-    monkeypatch.setattr("ult_lightning.cli.search.run", hungry)
-    answer = say("search", *TINY)
+    monkeypatch.setattr(Path, "mkdir", refusing)
+    answer = say("search", *TINY, *words)
     assert answer.code == 2
-    assert answer.sentence.startswith("trainer.batch_size: ")
+    assert answer.sentence == (
+        f"hydra.{key}.dir: got 'runs', wanted a place that can be written; the disk is read-only: "
+        f"name another folder, as in hydra.{key}.dir=/tmp/run."
+    )
+
+
+class OutOfMemoryError(RuntimeError):
+    """Torch's, by its name."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemoryError("CUDA out of memory"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
+            "to allocate 4000000000000 bytes. Error code 12 (Cannot allocate memory)"
+        ),
+        MemoryError(),
+    ],
+    ids=["accelerator", "torch", "python"],
+)
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (
+            "search",
+            "trainer.batch_size: got 'more than fits', wanted batches that fit the device's memory; halve it.",
+        ),
+        (
+            "transfer",
+            "memory: got 'less than this takes', wanted more of it; say train_limit=N, or take a smaller",
+        ),
+        ("construct", "memory: got 'less than this takes', wanted more of it; take a larger eps or"),
+    ],
+)
+def test_memory_that_does_not_do(
+    say: Say, monkeypatch: pytest.MonkeyPatch, verb: str, said: str, error: Exception
+) -> None:
+    def hungry(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(f"ult_lightning.cli.{verb}.run", hungry)
+    answer = say(verb)
+    assert answer.code == 2
+    assert answer.sentence.startswith(said)
 
 
 def test_a_yaml_of_the_users_that_is_broken(say: Say, tmp_path: Path) -> None:

@@ -82,10 +82,25 @@ def test_interpolations_are_resolved() -> None:
     assert reader(seed=3, arms=["a${seed}"]).words("arms") == ("a3",)
 
 
-@pytest.mark.parametrize("key", ["a.b.c", "x", "a.x"])
+@pytest.mark.parametrize("key", ["x", "a.x", "x.y"])
 def test_keys_that_are_not_there(key: str) -> None:
     with pytest.raises(UltError, match=f"^{key}: got None, wanted a value"):
         reader(a={"b": 1}).word(key)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("adam", "got 'adam', wanted keys with values; say a.b.name=adam."),
+        ("two words", "got 'two words', wanted keys with values; say a.b.name=VALUE."),
+        (None, "got None, wanted keys with values; say a.b.name=VALUE."),
+        ([1], "got [1], wanted keys with values; say a.b.name=VALUE."),
+    ],
+)
+def test_a_value_where_a_group_should_be(value: Any, said: str) -> None:
+    with pytest.raises(UltError) as caught:
+        reader(a={"b": value}).word("a.b.name")
+    assert str(caught.value) == f"a.b: {said}"
 
 
 def test_a_value_that_is_missing() -> None:

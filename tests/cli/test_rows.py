@@ -64,7 +64,10 @@ def test_one_object_per_line_in_the_promised_order(say: Say, store: RowStore) ->
         (["metric=accuracy"], 4),
         (["ticket=t1"], 1),
         (["task=digits", "arm=universal", "seed=0"], 1),
-        (["arm=nobody"], 0),
+        (["arm=universal", "ticket=t1"], 0),
+        (["arm=specialist"], 0),  # an arm that is to come
+        (["arm=ticket"], 0),
+        (["seed=7"], 0),
     ],
 )
 def test_filters(say: Say, store: RowStore, words: list[str], count: int) -> None:
@@ -76,6 +79,14 @@ def test_filters(say: Say, store: RowStore, words: list[str], count: int) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["arm=unversal"], "arm: got 'unversal', wanted one of dense, universal; did you mean universal?"),
+        (["arm=foo"], "arm: got 'foo', wanted one of dense, universal."),
+        (["task=digts"], "task: got 'digts', wanted one of digits, mnist5k:5-9; did you mean digits?"),
+        (
+            ["task=digits", "metric=acuracy"],
+            "metric: got 'acuracy', wanted one of accuracy; did you mean accuracy?",
+        ),
+        (["ticket=t"], "ticket: got 't', wanted one of t1; did you mean t1?"),
         (["store=nowhere"], "store: got 'nowhere', wanted a folder with rows"),
         (["tsak=digits"], "did you mean task"),
         (["seed=x"], "seed: got 'x', wanted a whole number"),
@@ -89,6 +100,23 @@ def test_mistakes(say: Say, store: RowStore, words: list[str], said: str) -> Non
     answer = say("rows", *words)
     assert answer.code == 2
     assert said in answer.sentence
+
+
+def test_a_store_without_rows_has_no_unknown_names(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    answer = say("rows", "arm=foo")
+    assert (answer.code, answer.out) == (0, "")
+
+
+def test_an_unknown_ticket_among_many(say: Say, store: RowStore) -> None:
+    for seed in range(2, 32):
+        store.add(a_row(seed=seed, ticket=f"{seed:016x}"))
+    answer = say("rows", "ticket=zzz")
+    assert answer.code == 2
+    assert (
+        answer.sentence
+        == "ticket: got 'zzz', wanted one of the 31 tickets in the store; `ult rows` shows them."
+    )
 
 
 def test_a_broken_row_is_named(say: Say, store: RowStore) -> None:

@@ -114,6 +114,50 @@ def test_ctrl_c_ends_the_whole_sweep(say: Say, monkeypatch: pytest.MonkeyPatch) 
     assert "seed=0" in answer.err  # the job that was stopped, and how to run it
 
 
+def test_jobs_that_had_not_started_are_listed_too(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def stopped(cfg: Any, place: Place) -> None:
+        calls.append(cfg.seed)
+        if cfg.seed == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "run", stopped)
+    answer = say(
+        "search", "-m", *TINY, "density=0.5,0.3", "seed=range(1,4)", "out='o ${seed}-${density}.ticket'"
+    )
+    assert answer.code == 130
+    head, *lines = answer.err.splitlines()
+    assert head == "ult: 5 of 6 jobs did not finish; to run them:"
+    assert lines[0] == "  #1 stopped without a word"
+    assert lines[2:9:2] == [f"  #{number} had not started" for number in (2, 3, 4, 5)]
+    assert lines[10].startswith("ult: stopped by Ctrl-C; ")
+    monkeypatch.setattr(search, "run", lambda cfg, place: calls.append((float(cfg.density), cfg.seed)))  # type: ignore[arg-type]
+    del calls[:]
+    for line in lines[3:11:2]:
+        assert say(*shlex.split(line)[1:]).code == 0
+    assert calls == [(0.5, 3), (0.3, 1), (0.3, 2), (0.3, 3)]
+
+
+def test_jobs_that_had_not_started_are_told_only_where_it_is_sure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = [[f"seed={seed}"] for seed in range(30)]
+    _sweep.write_note(tmp_path / "0", state="finished", number=0, overrides=["seed=0"])
+    assert _sweep.report_failures(tmp_path, ["ult", "search"], planned) == 1
+    err = capsys.readouterr().err
+    assert err.count(" had not started\n") == 20
+    assert err.endswith("\n  and 9 more; the same sweep again runs all\n")
+    assert _sweep.report_failures(tmp_path, ["ult", "search"], planned[::-1]) == 0
+    assert _sweep.report_failures(tmp_path, ["ult", "search"], []) == 0
+    assert _sweep.planned_jobs(["seed=0,1", "net=glob(*)"]) == []
+    assert _sweep.planned_jobs(["density=interval(0,1)"]) == []
+    assert _sweep.planned_jobs(["a=1", "+b=x,y", "~c", "a=2"]) == [
+        ["a=2", "+b=x", "~c=null"],
+        ["a=2", "+b=y", "~c=null"],
+    ]
+
+
 def test_one_out_for_all_jobs_is_refused_before_the_first(say: Say, ran: list[int]) -> None:
     answer = say("search", "-m", *TINY, "seed=0,2", "out=my.ticket")
     assert answer.code == 2
@@ -123,6 +167,38 @@ def test_one_out_for_all_jobs_is_refused_before_the_first(say: Say, ran: list[in
     )
     assert ran == []
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "example"),
+    [
+        (["search", "out=a.ticket", "seed=0,1", "density=0.1,0.2"], "out=a-${seed}-${density}.ticket"),
+        (["compare", "out=rep", "head=ridge,logistic"], "out=rep-${head.name}"),
+        (["compare", "out=.", "trainer=default,smoke"], "out=${hydra:runtime.choices.trainer}"),
+        (["transfer", "save=one.model", "head=ridge,logistic"], "save=one-${head.name}.model"),
+        (["report", "out=rep", "baseline=dense,universal"], "out=rep-${baseline}"),
+    ],
+)
+def test_the_mend_for_one_out_holds_what_differs(say: Say, words: list[str], example: str) -> None:
+    verb, *overrides = words
+    answer = say(verb, "-m", *overrides)
+    assert answer.code == 2
+    assert answer.sentence.endswith(f"put what differs into it, as in '{example}'.")
+
+
+def test_that_mend_works(say: Say, ran: list[int]) -> None:
+    out = "out=${net.name}-${hydra:runtime.choices.trainer}-${seed}.ticket"
+    tiny = [word for word in TINY if not word.startswith(("net", "trainer"))]
+    assert say("search", "-m", *tiny, "net=conv2,conv4", "trainer=smoke,default", "seed=0,2", out).code == 0
+    assert len(ran) == 8
+    assert len(list(Path().glob("conv[24]-*-[02].ticket"))) == 8
+
+
+def test_a_folder_to_save_into_may_be_shared(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ult_lightning.cli.transfer.run", lambda cfg, place: None)
+    assert (
+        say("transfer", "-m", "ticket=x", "targets=[digits]", "save=models", "head=ridge,logistic").code == 0
+    )
 
 
 @pytest.mark.parametrize("sweep", ["seed=0", "seed=range(0,1)", "seed=choice(0)"])
@@ -143,6 +219,7 @@ def test_out_with_what_does_not_differ_is_refused_in_the_second_job(say: Say, ra
     assert answer.code == 1
     assert ran == [0]
     assert "#1 out: got 'my-conv2.ticket', wanted another path for each job" in answer.err
+    assert "as in 'out=my-conv2-${KEY}.ticket', where KEY is a key that differs." in answer.err
 
 
 def test_the_same_sweep_again_in_the_same_folder(say: Say, ran: list[int]) -> None:

@@ -144,11 +144,42 @@ def test_a_head_is_saved_though_its_row_is_there(say: Say) -> None:
     assert rows(say) == found
 
 
-def test_more_shots_than_images(say: Say) -> None:
+@pytest.mark.parametrize("save", ["my.ticket", "soft.model", "hard.model"])
+def test_a_ticket_that_is_read_is_not_replaced(say: Say, save: str) -> None:
     searched(say)
-    answer = say("transfer", "ticket=my.ticket", "targets=[digits]", "shots=[100000]", "logger=none")
+    Path("soft.model").symlink_to("my.ticket")
+    Path("hard.model").hardlink_to("my.ticket")
+    before = Path("my.ticket").read_bytes()
+    answer = say("transfer", "ticket=my.ticket", "targets=[digits]", f"save=./{save}", "logger=none")
     assert answer.code == 2
-    assert "shots" in answer.sentence
+    assert answer.sentence == (
+        f"save: got '{save}', wanted another file; the command reads my.ticket, which would be lost."
+    )
+    assert Path("my.ticket").read_bytes() == Path(save).read_bytes() == before
+    assert rows(say) == []
+
+
+def test_the_logger_is_told_what_auto_came_to(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ult_lightning import tracking
+
+    told: list[dict[str, object]] = []
+    real = tracking.make_logger
+    monkeypatch.setattr(
+        tracking, "make_logger", lambda *a, **k: (told.append(k["config"]["resolved"]), real(*a, **k))[1]
+    )
+    searched(say, "seed=3")
+    assert say("transfer", "ticket=my.ticket", "targets=[digits]", "logger=none").code == 0
+    assert [sorted(one) for one in told] == [["device", "precision"], ["device", "precision", "seed"]]
+    assert told[1]["seed"] == 3
+    assert all(one["device"] in ("cpu", "cuda") and one["precision"] in ("32", "bf16") for one in told)
+
+
+@pytest.mark.parametrize("shots", ["[100000]", "[1,100000]"])
+def test_more_shots_than_images(say: Say, shots: str) -> None:
+    searched(say)
+    answer = say("transfer", "ticket=my.ticket", "targets=[digits]", f"shots={shots}", "logger=none")
+    assert answer.code == 2
+    assert "shots: got 100000" in answer.sentence
     assert rows(say) == []
 
 

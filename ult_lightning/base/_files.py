@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,11 +28,39 @@ _MENDS = {
 }
 
 
-def unwritable(path: str | os.PathLike[str], cause: OSError) -> UltError | None:
-    """The sentence for a disk that refuses to be written, or None where `cause` is of another kind."""
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def unwritable(
+    path: str | os.PathLike[str], cause: OSError, *, argument: str = "path", mend: str = ""
+) -> UltError | None:
+    """The sentence for a disk that refuses to be written, or None where `cause` is of another kind.
+
+    `argument` is what named the path; `mend`, if given, stands in place of the usual advice.
+    """
     if cause.errno not in _MENDS:
         return None
-    return fault("path", os.fspath(path), "a place that can be written", _MENDS[cause.errno])
+    why, _, advice = _MENDS[cause.errno].partition(": ")
+    return fault(argument, os.fspath(path), "a place that can be written", f"{why}: {mend or advice}")
+
+
+def obstacle(path: str | os.PathLike[str]) -> str | None:
+    """What is at `path` (behind links) that no file may replace: "a folder", "a device"; None for a file and for nothing.
+
+    >>> obstacle(".")
+    'a folder'
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # nothing is there, or its reason is told by whoever writes
+        return None
+    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
 @contextmanager
@@ -39,13 +68,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name beside `path` to write to; it becomes `path` when the block ends well.
 
     The temporary name ends like `path`, so that writers which look at the suffix do the same thing. Parent
-    folders are made. On success the file is flushed to the disk and renamed over whatever was there; when the
+    folders are made. On success the file is flushed to the disk and renamed over the file that was there; when the
     block raises, it is removed and `path` is as it was.
 
     Raises:
-        UltError: a full, read-only or forbidden disk, or a path that leads through a file.
+        UltError: a full, read-only or forbidden disk, a path that leads through a file, or something at `path`
+            that is no file.
     """
     final = Path(path)
+    there = obstacle(final)
+    if there is not None:
+        mend = f"{there} of that name is there: name a file"
+        raise fault("path", str(final), "a place that can be written", mend)
     draft = final.with_name(f".tmp-{os.getpid()}-{secrets.token_hex(4)}-{final.name}")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)

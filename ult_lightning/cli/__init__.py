@@ -15,12 +15,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `ult` with these arguments (default: the process's own) and return its exit code.
 
     0: done. 1: a bug of ours, or a failed job of a sweep. 2: something the user can mend, said in one sentence on
-    stderr. 130: stopped by Ctrl-C. Never raises for what a user can cause, unless `traceback=true` or
+    stderr. 130: stopped by Ctrl-C, 143: by SIGTERM. 141: the reader of stdout went away. Never raises for what a user can cause, unless `traceback=true` or
     ULT_TRACEBACK=1 asks for it.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     from ult_lightning.cli._exit import guarded
+    from ult_lightning.cli._process import lenient_streams
 
+    lenient_streams()
     return guarded(lambda: _dispatch(arguments), arguments)
 
 

@@ -1,7 +1,8 @@
-"""Where the YAML files are."""
+"""Where the YAML files are, and what their names are good for."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ult_lightning.base import UltError
@@ -20,3 +21,26 @@ def conf_folder() -> Path:
 def options_of(group: str) -> list[str]:
     """Names that may stand after `group=`, from the files of `conf/group`."""
     return sorted(file.stem for file in (conf_folder() / group).glob("*.yaml"))
+
+
+def groups() -> list[str]:
+    """Keys whose value is the name of a YAML file of ours."""
+    return sorted(
+        folder.name for folder in conf_folder().iterdir() if folder.is_dir() and folder.name != "common"
+    )
+
+
+def reference(key: str) -> str:
+    """How one value of a command line refers to another: that of `key`, or what was chosen for a group."""
+    if key not in groups():
+        return f"${{{key}}}"
+    files = (conf_folder() / key).glob("*.yaml")
+    named = all(re.search(r"^name:", file.read_text(encoding="utf-8"), re.MULTILINE) for file in files)
+    return f"${{{key}.name}}" if named else f"${{hydra:runtime.choices.{key}}}"
+
+
+def verbs_of(experiment: str) -> set[str]:
+    """The verbs that an experiment of ours is for, from the command in its opening comment; empty for others."""
+    file = conf_folder() / "experiment" / f"{experiment}.yaml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    return set(re.findall(rf"ult (\w+) experiment={re.escape(experiment)}\b", text))

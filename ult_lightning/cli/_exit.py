@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ult_lightning.base import UltError
+from ult_lightning.cli._process import mute_stdout, output_refusal, sigterm_as_ctrl_c
 
-DONE, FAILED, USER_ERROR, STOPPED, BROKEN_PIPE = 0, 1, 2, 130, 141
+DONE, FAILED, USER_ERROR, STOPPED, BROKEN_PIPE, TERMINATED = 0, 1, 2, 130, 141, 143
+GOES_ON = "what is finished is kept, the same command goes on from there."
 
 
 class JobBug(Exception):
@@ -20,14 +22,19 @@ class JobBug(Exception):
 
 def guarded(action: Callable[[], int], arguments: Sequence[str]) -> int:
     """The exit code of `action`; what it raises becomes one line on stderr."""
+    with sigterm_as_ctrl_c() as terminated:
+        return _guarded(action, arguments, terminated)
+
+
+def _guarded(action: Callable[[], int], arguments: Sequence[str], terminated: Sequence[int]) -> int:
     try:
         code = action()
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        return say(
-            "stopped by Ctrl-C; what is finished is kept, the same command goes on from there.", STOPPED
-        )
+        if terminated:
+            return say(f"stopped by the signal SIGTERM; {GOES_ON}", TERMINATED)
+        return say(f"stopped by Ctrl-C; {GOES_ON}", STOPPED)
     except BrokenPipeError:
         mute_stdout()
         return BROKEN_PIPE
@@ -44,6 +51,9 @@ def guarded(action: Callable[[], int], arguments: Sequence[str]) -> int:
     except Exception as bug:
         if wants_traceback(arguments):
             raise
+        refusal = output_refusal(bug, sure=True)  # a job's other files are dealt with already
+        if refusal is not None:
+            return say(f"error: {refusal}", USER_ERROR)
         return say(bug_sentence(bug, Path(tempfile.gettempdir())), FAILED)
 
 
@@ -76,12 +86,3 @@ def bug_sentence(bug: BaseException, folder: Path) -> str:
     except OSError:
         return f"this is a bug of ours, {what} (no place for its traceback; ULT_TRACEBACK=1 prints it)."
     return f"this is a bug of ours, {what} (traceback in {name}; ULT_TRACEBACK=1 prints it)."
-
-
-def mute_stdout() -> None:
-    """After a broken pipe: let Python's last flush of stdout go nowhere instead of complaining."""
-    try:
-        sink = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(sink, sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):
-        pass

@@ -59,6 +59,11 @@ class Wish:
             if key in PLAN_KEYS or (key == "fold" and isinstance(self.given[key], list))
         ]
 
+    @property
+    def reads(self) -> list[Path]:
+        """The user's files that the ticket is made from."""
+        return [Path(self.given[key]) for key in _FILES if key in self.given]
+
     def request(self) -> dict[str, Any]:
         """Everything that decides the ticket, as JSON: what was given, over the constructor's own defaults."""
         from ult_lightning.construct import DEFAULT_EPS

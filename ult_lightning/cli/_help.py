@@ -32,7 +32,7 @@ ult search: find one mask over a random, frozen network that serves all source t
   density=0.5              share of the parameters that is kept;  method.densities={NAME:0.2}  method.scope=layer|global
   mixing=alternate|joint   several sources: in turn, or all in one step;  select=last|best  augment=true
   method.optimizer.lr=0.1  and name, momentum, weight_decay, head_lr, schedule
-  trainer.max_epochs=6     and max_steps, batch_size, precision=32|bf16|auto
+  trainer.max_epochs=6     or max_steps=N instead;  trainer.batch_size  trainer.precision=32|bf16|auto
   seed=0  train_limit=N    the mother, the splits and the order of the batches; images per task
   out=FILE                 a copy of the ticket for you;  store=store  data_dir=data  download=true  force=true
   device=auto  logger=wandb|csv|none  name=... group=... tags=[...]  experiment=NAME  traceback=true

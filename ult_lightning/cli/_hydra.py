@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from typing import Any
 
-from ult_lightning.base import UltError, fault, nearest, unknown
+from ult_lightning.base import UltError, fault, nearest, unknown, unwritable
 from ult_lightning.cli import _sweep
-from ult_lightning.cli._conf import conf_folder, options_of
+from ult_lightning.cli._conf import conf_folder, options_of, verbs_of
 from ult_lightning.cli._messages import sentence
+from ult_lightning.cli._process import output_refusal
 
 _PLAIN = {
     "--hydra-help",
@@ -30,22 +29,30 @@ _PLAIN = {
 }
 _VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
            "--info", "-i", "--experimental-rerun"}  # fmt: skip
+_CHOICES = {
+    "--cfg": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+_LONG = {"-c": "--cfg", "-i": "--info"}
 _KEPT = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 
 
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
     """Compose `conf/<verb>.yaml` with the arguments and run it once, or once per point of a sweep."""
     flags, overrides = split_flags(arguments)
-    if {"-m", "--multirun"} & set(flags):
+    if not {"--config-path", "-cp"} & {flag.partition("=")[0] for flag in flags}:
+        _refuse_foreign_experiment(verb, overrides)
+    swept = bool({"-m", "--multirun"} & set(flags))
+    if swept:
         _sweep.refuse_shared_out(overrides)
     with _sweep.watching() as watch, _surroundings(verb, [*flags, *overrides]):
         try:
-            _launch(verb, overrides)
+            _launch(verb, overrides, swept=swept)
         finally:
             failures = 0
             if watch.sweep is not None:
                 kept = [*_kept(flags), *(o for o in overrides if o.startswith("hydra.searchpath="))]
-                failures = _sweep.report_failures(watch.sweep, ["ult", verb, *kept])
+                failures = _sweep.report_failures(watch.sweep, ["ult", verb, *kept], watch.planned)
     if watch.error is not None:
         raise watch.error
     return failures
@@ -54,7 +61,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Hydra's flags with their values, and the overrides: in any order on the command line.
 
-    Raises UltError for a flag that Hydra does not have and for one without its value.
+    Raises UltError for a flag that Hydra does not have, one without its value and one with an unknown value.
     """
     flags: list[str] = []
     overrides: list[str] = []
@@ -65,15 +72,36 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if not word.startswith("-"):
             overrides.append(word)
         elif name in _PLAIN or (name in _VALUED and "=" in word):
+            _check_choice(name, word.partition("=")[2])
             flags.append(word)
+        elif name in ("--info", "-i") and (not rest or "=" in rest[0] or rest[0].startswith("-")):
+            flags.append(f"{word}=all")  # its value may be left out
         elif name in _VALUED:
-            if not rest and name not in ("--info", "-i"):
+            if not rest:
                 raise fault("flag", word, "a value after it", "for example --cfg job")
-            flags += [word, *rest[:1]]
-            del rest[:1]
+            _check_choice(name, rest[0])
+            flags += [word, rest.pop(0)]
         else:
             raise unknown("flag", word, {"--help", *_PLAIN, *_VALUED})
     return flags, overrides
+
+
+def _check_choice(flag: str, value: str) -> None:
+    name = _LONG.get(flag, flag)
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise unknown(name, value, _CHOICES[name])
+
+
+def _refuse_foreign_experiment(verb: str, overrides: Sequence[str]) -> None:
+    """Raise UltError for an experiment of ours that is for another verb: it would not compose, or lack what it needs."""
+    for override in overrides:
+        key, _, names = override.lstrip("+").partition("=")
+        for name in names.split(",") if key == "experiment" else ():
+            others = verbs_of(name.strip()) - {verb}
+            if others and verb not in verbs_of(name.strip()):
+                own = [other for other in options_of("experiment") if verb in verbs_of(other)]
+                mend = f"`ult {verb}` has {', '.join(own) or 'none'}"
+                raise UltError(f"experiment: got {name!r}, which is for `ult {min(others)}`; {mend}.")
 
 
 def _kept(flags: Sequence[str]) -> list[str]:
@@ -85,7 +113,7 @@ def _kept(flags: Sequence[str]) -> list[str]:
     return kept
 
 
-def _launch(verb: str, overrides: Sequence[str]) -> None:
+def _launch(verb: str, overrides: Sequence[str], *, swept: bool) -> None:
     """Run Hydra. A net that only torchvision knows is offered to it, once."""
     from hydra import main as hydra_main
     from hydra.errors import MissingConfigException
@@ -99,15 +127,25 @@ def _launch(verb: str, overrides: Sequence[str]) -> None:
         except MissingConfigException as missing:
             net = _missing_net(missing)
             if net is None or net in offered or not _offer_torchvision(net):
-                raise _as_user_error(missing, verb, overrides) from missing
+                raise _as_user_error(missing, verb, overrides, swept=swept) from missing
             offered.add(net)
         except Exception as error:
-            raise _as_user_error(error, verb, overrides) from error
+            raise _as_user_error(error, verb, overrides, swept=swept) from error
 
 
-def _as_user_error(error: Exception, verb: str, overrides: Sequence[str]) -> Exception:
-    text = sentence(error, verb, overrides)
+def _as_user_error(error: Exception, verb: str, overrides: Sequence[str], *, swept: bool) -> Exception:
+    text = output_refusal(error) or _no_run_folder(error, swept=swept) or sentence(error, verb, overrides)
     return error if text is None else UltError(text)
+
+
+def _no_run_folder(error: Exception, *, swept: bool) -> str | None:
+    """The sentence for a place where Hydra cannot write its record of a run (a job tells its own troubles)."""
+    if not isinstance(error, OSError) or str(error.filename).endswith(".yaml"):
+        return None
+    key = "hydra.sweep.dir" if swept else "hydra.run.dir"
+    mend = f"name another folder, as in {key}=/tmp/run"
+    refusal = unwritable(error.filename or "run folder", error, argument=key, mend=mend)
+    return None if refusal is None else str(refusal)
 
 
 def _missing_net(missing: Any) -> str | None:
@@ -135,26 +173,16 @@ def _offer_torchvision(name: str) -> bool:
 @contextmanager
 def _surroundings(verb: str, arguments: Sequence[str]) -> Iterator[None]:
     """What hydra.main reads from the process: its arguments, and the wish for whole exceptions. Put back after."""
-    argv, environment, formatter = sys.argv, dict(os.environ), warnings.formatwarning
+    argv, environment = sys.argv, dict(os.environ)
     sys.argv = [f"ult {verb}", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ["ULT_RUN_TAG"] = secrets.token_hex(3)
-    warnings.formatwarning = partial(_warning_line, formatter)
     try:
         yield
     finally:
-        sys.argv, warnings.formatwarning = argv, formatter
+        sys.argv = argv
         for name in ("HYDRA_FULL_ERROR", "ULT_RUN_TAG"):
             if name in environment:
                 os.environ[name] = environment[name]
             else:
                 os.environ.pop(name, None)
-
-
-def _warning_line(
-    otherwise: Callable[..., str], message: Warning | str, category: type[Warning], *rest: Any
-) -> str:
-    """One of our own warnings without the file and line it came from; others as Python writes them."""
-    if category.__module__.startswith("ult_lightning"):
-        return f"ult: warning: {message}\n"
-    return otherwise(message, category, *rest)

@@ -11,8 +11,9 @@ from omegaconf import DictConfig
 
 from ult_lightning.base import UltError
 from ult_lightning.cli import _sweep
-from ult_lightning.cli._exit import JobBug, bug_sentence, one_line, say
+from ult_lightning.cli._exit import GOES_ON, JobBug, bug_sentence, one_line, say
 from ult_lightning.cli._messages import sentence
+from ult_lightning.cli._process import plain_warnings
 
 Body = Callable[[DictConfig, "Place"], "float | None"]
 
@@ -63,19 +64,26 @@ def run_job(body: Body, verb: str, cfg: DictConfig) -> float | None:
 
 
 def _told(body: Body, verb: str, cfg: DictConfig, place: Place) -> float | None:
-    """`body`, whose exceptions leave as UltError, JobBug or KeyboardInterrupt."""
+    """`body`, whose exceptions leave as UltError, JobBug, BrokenPipeError or KeyboardInterrupt."""
     try:
-        return body(cfg, place)
+        with plain_warnings():
+            return body(cfg, place)
     except UltError:
         raise
     except SystemExit as leaving:
-        if _by_ctrl_c(leaving):  # Lightning turns Ctrl-C into exit(1)
+        if _because_of(KeyboardInterrupt, leaving):  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from None
+        if _because_of(BrokenPipeError, leaving):  # and rich, which draws the progress, a broken pipe
+            raise BrokenPipeError from None
+        if type(leaving).__name__ == "SIGTERMException":  # Lightning's, where a launcher keeps the signal
+            raise UltError(f"stopped by the signal SIGTERM; {GOES_ON}") from None
         raise JobBug(f"the job left early, with exit code {leaving.code}.") from leaving
     except BrokenPipeError:
         raise
     except Exception as error:
-        if _by_ctrl_c(error):  # a clean-up that failed because Ctrl-C came at a bad moment
+        if _because_of(
+            KeyboardInterrupt, error
+        ):  # a clean-up that failed because Ctrl-C came at a bad moment
             raise KeyboardInterrupt from None
         text = sentence(error, verb, place.overrides)
         if text is not None:
@@ -83,10 +91,10 @@ def _told(body: Body, verb: str, cfg: DictConfig, place: Place) -> float | None:
         raise JobBug(bug_sentence(error, place.folder)) from error
 
 
-def _by_ctrl_c(error: BaseException | None) -> bool:
-    """Whether `error` was raised while Ctrl-C was being handled."""
+def _because_of(cause: type[BaseException], error: BaseException | None) -> bool:
+    """Whether `error` was raised while a `cause` was being handled."""
     while error is not None:
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, cause):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -8,8 +8,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ult_lightning.base import fault, nearest, unknown, unwritable
+from ult_lightning.cli._conf import groups, options_of
+from ult_lightning.cli._process import output_refusal
 
-_QUOTE = "quote what holds spaces, commas or brackets: 'sources=[mnist5k,digits]'"
+_QUOTE = (
+    "quote what holds spaces, commas or brackets: 'sources=[mnist5k,digits]', "
+    "and a name that holds them twice: 'out=\"a (1).ticket\"'"
+)
+
+LIST_KEYS = frozenset({
+    "sources", "targets", "arms", "seeds", "tasks", "shots", "tags", "loss_weights", "dense.lrs",
+    "exponents", "log", "exp", "wave", "chain", "fold", "pieces", "input_shape",
+})  # fmt: skip
+"""Keys that take a list; those of `options` may too."""
 
 
 def sentence(error: BaseException, verb: str, overrides: Sequence[str]) -> str | None:
@@ -30,12 +41,10 @@ def sentence(error: BaseException, verb: str, overrides: Sequence[str]) -> str |
         return f"config: a YAML file cannot be read, {_flat(str(error))}."
     if isinstance(error, OSError):
         return _disk(error)
-    if type(error).__name__ == "OutOfMemoryError":
-        return str(
-            fault("trainer.batch_size", "more than fits", "batches that fit the device's memory", "halve it")
-        )
+    if _is_out_of_memory(error):
+        return _memory(verb)
     if isinstance(error, ValueError) and _raised_by_hydra(error):
-        return f"command line: {_flat(str(error)).rstrip('.')}."
+        return _no_choice(str(error), overrides) or f"command line: {_flat(str(error)).rstrip('.')}."
     return None
 
 
@@ -72,7 +81,7 @@ _EXAMPLES = {
 
 def missing_key(key: str) -> str:
     """The sentence for a key that has no value yet."""
-    return str(fault(key, None, "a value", f"for example {_EXAMPLES.get(key, f'{key}=...')}"))
+    return str(fault(key, None, "a value", f"for example {_EXAMPLES.get(key, f'{key}=VALUE')}"))
 
 
 def _missing_config(error: Any) -> str:
@@ -82,7 +91,36 @@ def _missing_config(error: Any) -> str:
         return str(
             fault("config-name", file, "a YAML file of the config folders", "--config-dir adds a folder")
         )
-    return str(unknown(group, name.removesuffix(".yaml"), error.options or ()))
+    name = name.removesuffix(".yaml")
+    if group == "hydra/launcher" and name.startswith("submitit"):
+        mend = "type pip install 'ult_lightning[slurm]'"
+        return str(fault(group, name, "a launcher that is installed", mend))
+    return str(unknown(group, name, error.options or ()))
+
+
+_NO_NAME = re.compile(r"null|true|false|[-+]?[\d.]+(e[-+]?\d+)?|\{.*", re.IGNORECASE)
+
+
+def _no_choice(text: str, overrides: Sequence[str]) -> str | None:
+    """The sentence for a group that was given null or a number, None where Hydra complains about something else."""
+    if not text.startswith("Config group override must be"):
+        return None
+    for override in overrides:
+        group, _, values = override.lstrip("+~").partition("=")
+        for value in values.split(","):
+            if group in groups() and _NO_NAME.fullmatch(value.strip()):
+                return str(unknown(group, value.strip(), options_of(group)))
+    return None
+
+
+def _ambiguous(key: str, value: str) -> str:
+    """Several values for a key, without -m: a list, a sweep or a name with a comma in it."""
+    sweep = "-m sweeps over the values"
+    if key in LIST_KEYS or "options." in key:
+        return str(fault(key, value, f"one value, or a list as in '{key}=[{value}]'", sweep))
+    plain = key in groups() or all(_NO_NAME.fullmatch(part.strip()) for part in value.split(","))
+    quoted = f", and '{key}=\"{value}\"' is one value with a comma in it"
+    return str(fault(key, value, "one value", sweep if plain else sweep + quoted))
 
 
 def _composition(error: Any, verb: str, overrides: Sequence[str]) -> str:
@@ -91,9 +129,7 @@ def _composition(error: Any, verb: str, overrides: Sequence[str]) -> str:
         return _unknown_key(match[1], verb, overrides)
     if match := re.match(r"Ambiguous value for argument '(.+)'", text):
         key, _, value = match[1].partition("=")
-        return str(
-            fault(key, value, f"one value, or a list as in '{key}=[{value}]'", "-m sweeps over the values")
-        )
+        return _ambiguous(key, value)
     if match := re.match(r"Could not append to config. An item is already at '(.+?)'", text):
         return str(fault("override", f"+{match[1]}", f"{match[1]}=... without the plus", "the key exists"))
     if match := re.match(r"Multiple values for ([^.]+)", text):
@@ -142,8 +178,31 @@ def _key(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~")
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of the accelerator or the machine is full; torch has no class for the latter."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _memory(verb: str) -> str:
+    if verb in ("search", "compare"):
+        wanted = "batches that fit the device's memory"
+        return str(fault("trainer.batch_size", "more than fits", wanted, "halve it"))
+    mend = {
+        "transfer": "say train_limit=N, or take a smaller ticket",
+        "construct": "take a larger eps or a smaller degree",
+    }
+    return str(
+        fault("memory", "less than this takes", "more of it", mend.get(verb, "say tasks=[...] or arms=[...]"))
+    )
+
+
 def _disk(error: OSError) -> str | None:
     """A disk that refuses: full, read-only, forbidden; None for other causes."""
+    told = output_refusal(error)
+    if told is not None:
+        return told
     refusal = unwritable(error.filename or "run folder", error)
     if refusal is not None:
         return str(refusal)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
-from ult_lightning.base import UltError, fault, unwritable
+from ult_lightning.base import fault, unwritable
+from ult_lightning.base._files import obstacle
 
 _BLOCK = bytes(4096)
 
@@ -15,9 +17,17 @@ def check_file(key: str, path: Path | None) -> None:
     """Raise UltError unless a file can be written at `path` (its folder may be missing); None is fine."""
     if path is None:
         return
-    if path.is_dir():
-        raise fault(key, str(path), "a file name", "a folder of that name is there")
+    there = obstacle(path)
+    if there is not None:
+        raise fault(key, str(path), "a file name", f"{there} of that name is there")
     check_folder(key, path.parent)
+
+
+def refuse_read(key: str, path: Path | None, reads: Collection[Path]) -> None:
+    """Raise UltError where `path`, which is to be written, is one of the files that the command reads."""
+    for other in reads:
+        if path is not None and path.exists() and other.exists() and path.samefile(other):
+            raise fault(key, str(path), "another file", f"the command reads {other}, which would be lost")
 
 
 def check_folder(key: str, folder: Path) -> None:
@@ -33,7 +43,7 @@ def check_folder(key: str, folder: Path) -> None:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as cause:
-        refusal = unwritable(folder, cause)
+        refusal = unwritable(folder, cause, argument=key)
         if refusal is None:
             raise
-        raise UltError(str(refusal).replace("path:", f"{key}:", 1)) from cause
+        raise refusal from cause

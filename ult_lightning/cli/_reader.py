@@ -144,13 +144,24 @@ class Reader:
     def _value(self, key: str) -> Any:
         self._read.add(key)
         if not self.has(key):
-            raise UltError(missing_key(key))
+            raise self._absent(key)
         try:
             value = OmegaConf.select(self._cfg, key, throw_on_missing=True, throw_on_resolution_failure=True)
             plain = isinstance(value, DictConfig | ListConfig)
             return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if plain else value
         except OmegaConfBaseException as error:
             raise UltError(omegaconf_sentence(error, key)) from error
+
+    def _absent(self, key: str) -> UltError:
+        """The error for a key that is not there: perhaps a group above it was given a value itself."""
+        above = key
+        while "." in above:
+            above = above.rpartition(".")[0]
+            value = OmegaConf.select(self._cfg, above) if self.has(above) else self._cfg
+            if not isinstance(value, DictConfig):
+                word = value if isinstance(value, str) and value.isidentifier() else "VALUE"
+                return fault(above, value, "keys with values", f"say {key}={word}")
+        return UltError(missing_key(key))
 
 
 def _unread(key: str, known: list[str], verb: str) -> UltError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from omegaconf import DictConfig, OmegaConf
 
 from ult_lightning.base import UltError, fault
 from ult_lightning.cli._reader import Reader
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from ult_lightning.results import Row
     from ult_lightning.search import SearchSettings
     from ult_lightning.tickets import MotherSpec, Ticket
+
+
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ def machine(reader: Reader) -> Machine:
 
     reader.flag("traceback")
     threads = reader.optional_whole("threads")
-    if threads is not None and threads < 1:
-        raise fault("threads", threads, "a whole number, at least 1, or null")
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise fault("threads", threads, f"a whole number from 1 to {_MOST_THREADS}, or null")
     return Machine(
         store=reader.path("store"),
         data_dir=reader.path("data_dir"),
@@ -156,14 +161,29 @@ def search_settings(reader: Reader, *, seed: int, device: str) -> SearchSettings
     )
 
 
+def refuse_idle_epochs(search: SearchSettings, overrides: Collection[str]) -> None:
+    """Raise UltError where the user's own words ask for epochs while a number of steps counts instead."""
+    words = {override.partition("=")[0].lstrip("+") for override in overrides}
+    if search.max_steps is not None and "trainer.max_epochs" in words:
+        steps = f"trainer.max_steps={search.max_steps}"
+        wanted = f"no value beside {steps}, which counts instead"
+        raise fault("trainer.max_epochs", search.max_epochs, wanted, "add trainer.max_steps=null")
+
+
 def head_settings(reader: Reader) -> tuple[str, dict[str, Any]]:
-    """Name and options of the head; raises UltError for an unknown one."""
-    from ult_lightning.heads import HEADS
+    """Name and options of the head; raises UltError for unknown ones and for values that it does not take."""
+    from ult_lightning.heads import HEADS, check_options
 
     name = reader.word("head.name")
     HEADS.get(name)
-    options = reader.mapping("head.options")
-    return name, {key: value for key, value in options.items() if value is not None}
+    options = {key: value for key, value in reader.mapping("head.options").items() if value is not None}
+    return name, check_options(name, options)
+
+
+def told_config(cfg: DictConfig, **resolved: Any) -> dict[str, Any]:
+    """The composed config for a logger, and under "resolved" what its `auto` and `null` came to."""
+    found = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    return {**found, "resolved": resolved}
 
 
 @dataclass(frozen=True)

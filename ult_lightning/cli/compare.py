@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ult_lightning.cli import _settings as settings
 from ult_lightning.cli._job import Place, run_job
@@ -65,6 +65,7 @@ def read(cfg: DictConfig) -> CompareJob:
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Run the grid, print and write its table."""
     told = read(cfg)
+    settings.refuse_idle_epochs(told.grid.search, place.overrides)
     folder = told.out if told.out is not None else place.folder
     check_folder("out", folder)
     check_folder("store", told.machine.store)
@@ -74,7 +75,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     from ult_lightning.report import table, write_report
 
     machine = told.machine
-    config = OmegaConf.to_container(cfg, resolve=True)
+    config = settings.told_config(cfg, precision=told.grid.search.precision, device=machine.device)
     targets = "+".join(spec.id for spec in told.grid.targets)
     with told.logging.running(place.folder, f"compare {told.grid.mother.net} {targets}", config) as mirror:
         rows = run_grid(

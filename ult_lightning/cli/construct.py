@@ -16,7 +16,7 @@ from ult_lightning.cli import _settings as settings
 from ult_lightning.cli import _study as studies
 from ult_lightning.cli._families import Wish
 from ult_lightning.cli._job import Place, run_job
-from ult_lightning.cli._out import check_file, check_folder
+from ult_lightning.cli._out import check_file, check_folder, refuse_read
 from ult_lightning.cli._reader import Reader
 from ult_lightning.cli._tables import shown, typed
 
@@ -93,6 +93,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             studies.run(told.study, told.options, told.machine, out=told.out or place.folder, mirror=mirror)
         return None
     check_file("out", told.out)
+    refuse_read("out", told.out, told.wish.reads)
     from ult_lightning.tickets import TicketStore
 
     store = TicketStore(told.machine.store)

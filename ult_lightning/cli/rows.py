@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ult_lightning.base import fault
-from ult_lightning.cli._exit import DONE, mute_stdout
+from ult_lightning.base import fault, nearest, unknown
+from ult_lightning.cli._exit import DONE
 from ult_lightning.cli._plain import split_arguments
+from ult_lightning.cli._process import mute_stdout
 
+if TYPE_CHECKING:
+    from ult_lightning.results import RowStore
+
+_MOST_NAMES = 24
 _FILTERS = ("task", "arm", "seed", "metric", "ticket")
 
 
@@ -28,6 +35,8 @@ def rows(arguments: list[str]) -> int:
     for key in ("seed", "metric", "ticket"):
         if key in keyed:
             found = [row for row in found if str(getattr(row, key)) == _canonical(key, keyed[key])]
+    if not found:
+        _refuse_unknown(RowStore(store), keyed)
     try:
         for row in found:
             print(rows_as_json_lines([row]))
@@ -35,6 +44,26 @@ def rows(arguments: list[str]) -> int:
     except BrokenPipeError:
         mute_stdout()
     return DONE
+
+
+def _refuse_unknown(store: RowStore, keyed: Mapping[str, str]) -> None:
+    """Raise UltError for a filter that names what no row of the store has; an arm may be one that is to come."""
+    rows = store.all()
+    for key in ("task", "arm", "metric", "ticket"):
+        there = {str(getattr(row, key)) for row in rows} - {"None"}
+        if not rows or key not in keyed or keyed[key] in there:
+            continue
+        if key == "arm":
+            from ult_lightning.compare import ARMS
+
+            if keyed[key] in {*ARMS.names(), "ticket"}:
+                continue
+        near = nearest(keyed[key], there)
+        if not near and len(there) > _MOST_NAMES:
+            raise fault(
+                key, keyed[key], f"one of the {len(there)} {key}s in the store", "`ult rows` shows them"
+            )
+        raise unknown(key, keyed[key], there)
 
 
 def _canonical(key: str, value: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ult_lightning.base import write_bytes
 from ult_lightning.cli import _settings as settings
@@ -57,12 +57,14 @@ def read(cfg: DictConfig) -> SearchJob:
         seed=seed,
     )
     reader.refuse_unread("search")
+    settings.at_least_one("sources", [spec.id for spec in found.sources])
     return found
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Search (or reuse) one ticket; returns the mean validation accuracy over the sources."""
     told = read(cfg)
+    settings.refuse_idle_epochs(told.search, place.overrides)
     check_file("out", told.out)
     check_folder("store", told.machine.store)
     place.claim(told.out)
@@ -72,7 +74,8 @@ def run(cfg: DictConfig, place: Place) -> float | None:
 
     tasks = told.machine.load(told.sources, seed=told.seed)
     store = TicketStore(told.machine.store)
-    with told.logging.running(place.folder, _name(told), OmegaConf.to_container(cfg, resolve=True)) as mirror:
+    config = settings.told_config(cfg, precision=told.search.precision, device=told.machine.device)
+    with told.logging.running(place.folder, _name(told), config) as mirror:
         ticket, reused = search_once(
             store,
             tasks,

@@ -8,13 +8,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ult_lightning.base import UltError, fault
 from ult_lightning.cli import _functions as functions
 from ult_lightning.cli import _settings as settings
 from ult_lightning.cli._job import Place, run_job
-from ult_lightning.cli._out import check_file, check_folder
+from ult_lightning.cli._out import check_file, check_folder, refuse_read
 from ult_lightning.cli._reader import Reader
 from ult_lightning.cli._tables import aligned, shown, typed
 
@@ -87,6 +87,9 @@ def read(cfg: DictConfig) -> TransferJob:
     reader.refuse_unread("transfer")
     if found.draws < 1:
         raise fault("draws", found.draws, "a whole number, at least 1")
+    if found.draws > 1 and found.shots == (None,):
+        wanted = "1, since the targets are functions" if asked else "shots beside it, or 1"
+        raise fault("draws", found.draws, wanted, "" if asked else "for example 'shots=[1,5,10]'")
     settings.at_least_one("targets", [spec.id for spec in asked or targets])
     if asked:
         functions.refuse_image_keys(precision=found.precision, shots=found.shots, save=found.save, **limits)
@@ -101,15 +104,21 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     told = read(cfg)
     check_folder("store", told.machine.store)
     models = _Models(told, place) if told.save is not None else None
+    file = find_ticket_file(told.ticket, told.machine.store)
+    refuse_read("save", told.save, [file])
     told.machine.start()
-    ticket = Ticket.load(find_ticket_file(told.ticket, told.machine.store))
+    ticket = Ticket.load(file)
     seed = ticket.spec.seed if told.seed is None else told.seed
     functions.check_fit(ticket, told.functions, told.targets)
     store = RowStore(told.machine.store)
     tasks = told.machine.load(told.targets, seed=seed)
+    most = max((shots for shots in told.shots if shots is not None), default=None)
+    for task in tasks:
+        if most is not None:
+            task.few_shot(most, draw=0)  # enough images for all, before the first head is fitted
     network: Any = ticket.network()
     before = network.fingerprint()
-    config = OmegaConf.to_container(cfg, resolve=True)
+    config = settings.told_config(cfg, precision=told.precision, device=told.machine.device, seed=seed)
     with told.logging.running(place.folder, f"transfer {ticket.id} {told.head} s{seed}", config) as mirror:
         mirror.use_ticket(ticket)
         stored = set() if told.machine.force else set(store.ids())
