@@ -164,7 +164,6 @@ READING = [
     (["search", *TINY, "trainer.max_epochs=3"],
      "trainer.max_epochs: got 3, wanted no value beside trainer.max_steps=4, which counts instead; "
      "add trainer.max_steps=null."),
-    (["compare", "experiment=quickstart", "+trainer.max_epochs=3", "~trainer.max_epochs"], "wanted trainer.max_epochs="),
     (["compare", "experiment=quickstart", "trainer.max_epochs=3"], "no value beside trainer.max_steps=200, which"),
     (["search", *TINY, "method.optimizer=adam"],
      "method.optimizer: got 'adam', wanted keys with values; say method.optimizer.name=adam."),
