@@ -31,7 +31,7 @@ from ult_lightning.nets import MaskedParameters, build_mother, maskable
 from ult_lightning.search import MaskSearch, SearchSettings, fit_quietly, kept_counts, make_trainer
 from ult_lightning.tickets import MotherSpec
 
-ROUNDS = {"conv4": 3, "lenet_300_100": 7}
+ROUNDS = {"conv4": 5, "lenet_300_100": 7}
 STEPS = {"conv4": 28, "lenet_300_100": 140}
 SECONDS = 240.0
 
