@@ -17,11 +17,12 @@ from torch import Tensor
 from ult_lightning.base import UltError
 from ult_lightning.heads import (
     HEADS,
+    OPTIONS,
     FeatureStream,
     HeadPath,
     LinearHead,
     logistic_path,
-    option_names,
+    option_defaults,
     transfer,
 )
 from ult_lightning.heads._linear import choose
@@ -34,7 +35,8 @@ QUICK: dict[str, dict[str, Any]] = {"ridge": {}, "logistic": {}, "sgd": {"epochs
 def test_every_head_is_here() -> None:
     assert HEADS.names() == ("ridge", "logistic", "sgd")
     assert set(QUICK) == set(HEADS)
-    assert option_names(HEADS.get("logistic")) == ("penalties", "max_iter")
+    assert OPTIONS.names() == HEADS.names()
+    assert tuple(option_defaults("logistic")) == ("penalties", "max_iter")
 
 
 @pytest.mark.parametrize("name", HEADS.names())

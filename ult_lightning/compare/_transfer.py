@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import digest, environment, once
 from ult_lightning.data import seen_by
-from ult_lightning.heads import HEADS, TransferResult, option_names, transfer
+from ult_lightning.heads import TransferResult, option_defaults, transfer
 from ult_lightning.results import Row, RowStore
 from ult_lightning.search import NUMERICS
 
@@ -135,9 +134,7 @@ def row_config(
 
 def resolved_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """All options of a head, those that are not given at their defaults. Raises UltError for an unknown head."""
-    maker = HEADS.get(head)
-    parameters = inspect.signature(maker).parameters
-    return {name: parameters[name].default for name in option_names(maker)} | dict(options or {})
+    return option_defaults(head) | dict(options or {})
 
 
 def _row(name: str, science: dict[str, Any], ticket: Ticket | None, task: Task, result: TransferResult, *,

@@ -16,7 +16,7 @@ from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, Linea
 from ult_lightning.heads._logistic import logistic_path
 from ult_lightning.heads._ridge import LAMBDAS, RidgeStatistics, ridge_path, ridge_path_dual
 from ult_lightning.heads._task_model import TaskModel, TaskModelError
-from ult_lightning.heads._transfer import TransferResult, check_options, option_names, transfer
+from ult_lightning.heads._transfer import TransferResult, check_options, option_defaults, transfer
 
 __all__ = [
     "FUNCTION_HEADS",
@@ -39,7 +39,7 @@ __all__ = [
     "function_head_options",
     "least_squares",
     "logistic_path",
-    "option_names",
+    "option_defaults",
     "ridge_path",
     "ridge_path_dual",
     "transfer",

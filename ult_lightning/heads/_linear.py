@@ -92,10 +92,10 @@ class HeadFit:
 
 HeadMaker = Callable[..., HeadFit]
 HEADS: Registry[HeadMaker] = Registry("head")
-"""Fits ``(stream: FeatureStream, *, seed: int, **options) -> HeadFit``; the options are its other keywords."""
+"""Fits ``(stream: FeatureStream, *, seed: int, **options) -> HeadFit``; the options are those of ``OPTIONS``."""
 
 OPTIONS: Registry[Callable[..., Any]] = Registry("head")
-"""Per head, ``(**options)`` to their checked values, by which it can be known before any work whether a fit will take them."""
+"""Per head, its options as keywords with their defaults, to their checked values; what a fit takes is known before any work."""
 
 
 def choose(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[int, list[tuple[float, float]]]:

@@ -107,15 +107,13 @@ def logistic_options(
 
 
 @HEADS.register("logistic")
-def fit_logistic(
-    stream: FeatureStream, *, seed: int = 0, penalties: Sequence[float] = PENALTIES, max_iter: int = MAX_ITER
-) -> HeadFit:
+def fit_logistic(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
     """One pass, then L-BFGS per L2 penalty, with the penalty chosen on validation (ties: the larger one).
 
     ``penalties`` weigh |W|^2 / 2 against the mean cross-entropy on standardised features; ``max_iter`` is per penalty.
     All features are kept: n * d * 4 bytes. ``seed`` is not used: nothing is random here.
     """
-    values, limit = logistic_options(penalties=penalties, max_iter=max_iter)
+    values, limit = logistic_options(**options)
     features, labels = stream.collect("train")
     path, iterations = logistic_path(features, labels, stream.classes, values, max_iter=limit)
     best, accuracies = choose(path, stream.batches("valid"))

@@ -94,7 +94,7 @@ class Probe(LightningModule):
 
 
 def train_probe(
-    stream: FeatureStream, rates: tuple[float, ...], *, epochs: int, momentum: float, weight_decay: float,
+    stream: FeatureStream, *, rates: tuple[float, ...], epochs: int, momentum: float, weight_decay: float,
     batch_size: int, augment: bool, seed: int,
 ) -> HeadPath:  # fmt: skip
     """Train one head per rate through Lightning, quietly, without logger or checkpoints."""

@@ -231,13 +231,13 @@ def ridge_options(*, lambdas: Sequence[float] = LAMBDAS) -> tuple[float, ...]:
 
 
 @HEADS.register("ridge")
-def fit_ridge(stream: FeatureStream, *, seed: int = 0, lambdas: Sequence[float] = LAMBDAS) -> HeadFit:
+def fit_ridge(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
     """One pass over the training images, then the lambda with the best validation accuracy (ties: the larger one).
 
     ``lambdas`` are relative to the number of training images, on standardised features. ``seed`` is not used: nothing
     is random here.
     """
-    values = ridge_options(lambdas=lambdas)
+    values = ridge_options(**options)
     n = stream.sizes["train"]
     if n < stream.dim:
         path = ridge_path_dual(*stream.collect("train"), stream.classes, values)

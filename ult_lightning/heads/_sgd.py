@@ -53,17 +53,7 @@ def sgd_options(
 
 
 @HEADS.register("sgd")
-def fit_sgd(
-    stream: FeatureStream,
-    *,
-    seed: int = 0,
-    epochs: int = EPOCHS,
-    lrs: Sequence[float] = LRS,
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    batch_size: int = BATCH_SIZE,
-    augment: bool = False,
-) -> HeadFit:
+def fit_sgd(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
     """A Lightning linear probe on the frozen features, cross-entropy, cosine learning rate per step.
 
     The features pass a batch norm without parameters, folded into the head at the end (He et al. 2022, section A.1).
@@ -72,22 +62,12 @@ def fit_sgd(
     """
     from ult_lightning.heads._probe import train_probe
 
-    told = sgd_options(epochs=epochs, lrs=lrs, momentum=momentum, weight_decay=weight_decay,
-                       batch_size=batch_size, augment=augment)  # fmt: skip
+    told = sgd_options(**options)
     if stream.sizes["train"] < 2:
         raise fault(
             "task.train", stream.sizes["train"], "at least two training images", "head=ridge takes one"
         )
-    path = train_probe(
-        stream,
-        told.rates,
-        epochs=told.epochs,
-        momentum=told.momentum,
-        weight_decay=told.weight_decay,
-        batch_size=told.batch_size,
-        augment=told.augment,
-        seed=seed,
-    )
+    path = train_probe(stream, seed=seed, **told._asdict())
     best, accuracies = choose(path, stream.batches("valid"))
     hyper: dict[str, Any] = {"lr": path.values[best], "epochs": told.epochs}
     sizes = stream.sizes

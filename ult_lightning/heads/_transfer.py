@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ult_lightning.base import fault, unknown
 from ult_lightning.heads._features import FeatureStream, FrozenError
-from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadMaker, LinearHead
+from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, LinearHead
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
@@ -100,7 +100,7 @@ def _test(stream: FeatureStream, head: LinearHead) -> tuple[float, Tensor]:
 
 def check_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options as keywords; ``UltError`` for an unknown head, and an option or a value that the head does not take."""
-    known = option_names(HEADS.get(head))
+    known = tuple(option_defaults(head))
     for name in options or {}:
         if name not in known:
             raise unknown(f"head.{head} option", str(name), known)
@@ -108,10 +108,9 @@ def check_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any
     return dict(options or {})
 
 
-def option_names(maker: HeadMaker) -> tuple[str, ...]:
-    """The names of the options that a head takes."""
-    parameters = inspect.signature(maker).parameters.values()
-    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "seed")
+def option_defaults(head: str) -> dict[str, Any]:
+    """The options that a head takes, with their defaults; raises ``UltError`` for an unknown head."""
+    return {p.name: p.default for p in inspect.signature(OPTIONS.get(head)).parameters.values()}
 
 
 def _now(stream: FeatureStream) -> float:
