@@ -31,6 +31,7 @@ from ult_lightning.search import (
     search_once,
     ticket_id,
 )
+from ult_lightning.search import _run as run_module
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket, TicketStore, describe
 
 SMALL = MotherSpec("conv2", options={"width": 0.125})
@@ -210,7 +211,31 @@ def test_a_run_folder_of_another_search_is_refused(tmp_path):
     again = search(run_dir=tmp_path, notice=said.append)
     assert "Resumed from step 6" in said[0]
     assert again.content_digest == first.content_digest
-    assert again.provenance["seconds"] > first.provenance["seconds"] * 0.5  # those of the first run are in it
+
+
+def test_the_seconds_of_a_resumed_search_are_those_of_all_its_runs(tmp_path):
+    search(run_dir=tmp_path)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert 0 < checkpoint["ult"]["seconds"] < 500
+    checkpoint["ult"]["seconds"] = 1000.0
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    assert 1000 < search(run_dir=tmp_path, notice=lambda _: None).provenance["seconds"] < 1500
+
+
+def test_force_leaves_a_running_search_its_checkpoint_until_it_holds_the_lock(tmp_path, monkeypatch):
+    store = TicketStore(tmp_path)
+    folder = tmp_path / "searches" / ticket_id([task()], SMALL, FEW)
+    folder.mkdir(parents=True)
+    (folder / "last.ckpt").write_bytes(b"of another process")
+    seen = []
+    real = run_module.once
+    monkeypatch.setattr(
+        run_module, "once", lambda *a, **k: (seen.append((folder / "last.ckpt").exists()), real(*a, **k))[1]
+    )
+    said: list[str] = []
+    search_once(store, [task()], SMALL, FEW, progress=False, force=True, notice=said.append)
+    assert seen == [True]
+    assert said == []  # gone by then: neither resumed from nor found broken
 
 
 @pytest.mark.parametrize(
