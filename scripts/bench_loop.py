@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback
-from lightning.pytorch.loggers import CSVLogger
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import CSVLogger
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 

@@ -94,7 +94,12 @@ def sorted_step(spec: MotherSpec, precision: str, x: Tensor, y: Tensor) -> Step:
 
 
 def train_step(
-    net: nn.Module, x: Tensor, y: Tensor, trained: list[nn.Parameter], precision: str, before: Step
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    trained: list[nn.Parameter],
+    precision: str,
+    before: Step,
 ) -> Step:
     """Forward, cross-entropy, backward and SGD with momentum on ``trained`` and a head."""
     with torch.no_grad():

@@ -40,7 +40,10 @@ def ult(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line in `tmp_path`: `ult("search", "net=conv2")` has .returncode, .stdout, .stderr."""
 
     def run(
-        *words: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 240
+        *words: object,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        timeout: float = 240,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "ult_lightning.cli", *map(str, words)],

@@ -292,7 +292,7 @@ def test_rows_as_lines() -> None:
 def test_the_environment() -> None:
     found = environment()
     assert set(found) == {"code_version", "versions", "device"}
-    assert {"python", "numpy", "torch", "lightning", "safetensors"} <= set(found["versions"])
+    assert {"python", "numpy", "torch", "pytorch-lightning", "safetensors"} <= set(found["versions"])
     assert found["versions"]["numpy"] == np.__version__
     assert found["device"].endswith((" core", " cores"))
     assert os.uname().nodename not in json.dumps(found)

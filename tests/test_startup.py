@@ -10,7 +10,17 @@ from collections.abc import Callable
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "lightning", "sklearn", "scipy", "matplotlib", "wandb", "mlxtend", "pandas"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pytorch_lightning",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "wandb",
+    "mlxtend",
+    "pandas",
+}
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

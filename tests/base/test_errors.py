@@ -48,7 +48,9 @@ def test_nearest_puts_the_likeliest_first() -> None:
 
 @given(st.lists(st.text("abcdef_-", min_size=1), min_size=1, unique=True), st.integers(1, 4), st.data())
 def test_nearest_of_a_known_name_is_a_name_that_reads_the_same(
-    known: list[str], n: int, data: st.DataObject
+    known: list[str],
+    n: int,
+    data: st.DataObject,
 ) -> None:
     name = data.draw(st.sampled_from(known))
     found = nearest(name, known, n)

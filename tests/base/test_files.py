@@ -83,7 +83,10 @@ def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
     ],
 )
 def test_each_refusal_has_its_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    words: str,
 ) -> None:
     def refuse(_: int) -> None:
         raise OSError(code, os.strerror(code))

@@ -121,7 +121,10 @@ def test_the_end_screen_says_what_was_chosen_and_why(say: Say) -> None:
     ],
 )  # fmt: skip
 def test_widths_and_pieces_of_the_users(
-    say: Say, family: str, words: tuple[str, ...], plan: dict[str, Any]
+    say: Say,
+    family: str,
+    words: tuple[str, ...],
+    plan: dict[str, Any],
 ) -> None:
     _, ticket = made(say, family, "eps=0.3", *words)
     config: Any = ticket.provenance["config"]

@@ -55,7 +55,8 @@ def test_unknown_command_offers_the_nearest(say: Say) -> None:
 
 
 def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(
-    say: Say, monkeypatch: pytest.MonkeyPatch
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(cfg: Any, place: Any) -> None:
         raise ZeroDivisionError("seven")
@@ -73,7 +74,8 @@ def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(
 
 
 def test_a_bug_outside_of_a_run_has_its_traceback_in_a_file_too(
-    say: Say, monkeypatch: pytest.MonkeyPatch
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ult_lightning.cli.rows.split_arguments", lambda *_: 1 / 0)
     answer = say("rows")
@@ -131,7 +133,7 @@ def test_a_reader_that_went_away_under_the_progress_bar(say: Say, monkeypatch: p
 
 
 def test_lightnings_word_for_sigterm(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lightning.pytorch.utilities.exceptions import SIGTERMException
+    from pytorch_lightning.utilities.exceptions import SIGTERMException
 
     def stopped(cfg: Any, place: Any) -> None:
         raise SIGTERMException
@@ -145,7 +147,8 @@ def test_lightnings_word_for_sigterm(say: Say, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_sigterm_once_and_only_where_nobody_else_handles_it(
-    say: Say, monkeypatch: pytest.MonkeyPatch
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cleaned: list[int] = []
 
@@ -283,7 +286,9 @@ def test_a_warning_of_ours_is_one_line_though_lightning_is_there(ult: Any) -> No
 
 
 def test_warnings_of_others_look_as_ever(
-    say: Say, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def warning(cfg: Any, place: Any) -> None:
         with warnings.catch_warnings():

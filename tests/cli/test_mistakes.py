@@ -329,7 +329,10 @@ def test_save_that_is_a_pipe(say: Say, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["a folder", "a pipe"])
 def test_what_comes_into_the_way_meanwhile_is_not_replaced(
-    say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
 ) -> None:
     monkeypatch.setattr("ult_lightning.cli.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it"))
     answer = say("search", *TINY, "out=it")
@@ -365,7 +368,12 @@ def test_out_below_a_file(say: Say, tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["out", "store"])
 @pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "full"), (errno.EROFS, "read-only")])
 def test_a_disk_that_refuses_is_noticed_before_the_work(
-    say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, number: int, said: str
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    key: str,
+    number: int,
+    said: str,
 ) -> None:
     real = tempfile.TemporaryFile
     bad = tmp_path / "bad"
@@ -395,7 +403,10 @@ def test_a_run_folder_that_cannot_be_made(say: Say) -> None:
     ("words", "key"), [([], "run"), (["-m", "seed=0,1"], "sweep")], ids=["once", "sweep"]
 )
 def test_a_run_folder_on_a_disk_that_refuses(
-    say: Say, monkeypatch: pytest.MonkeyPatch, words: list[str], key: str
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    key: str,
 ) -> None:
     real = Path.mkdir
 
@@ -444,7 +455,11 @@ class OutOfMemoryError(RuntimeError):
     ],
 )
 def test_memory_that_does_not_do(
-    say: Say, monkeypatch: pytest.MonkeyPatch, verb: str, said: str, error: Exception
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    said: str,
+    error: Exception,
 ) -> None:
     def hungry(*_: Any) -> None:
         raise error

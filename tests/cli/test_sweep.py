@@ -55,7 +55,9 @@ def test_all_is_well(say: Say, ran: list[int]) -> None:
     "batches", [[], ["hydra.sweeper.max_batch_size=1"]], ids=["one batch", "batches of one"]
 )
 def test_a_failing_job_stops_no_other_and_can_be_run_again(
-    say: Say, ran: list[int], batches: list[str]
+    say: Say,
+    ran: list[int],
+    batches: list[str],
 ) -> None:
     answer = say("search", *TINY, "-m", "seed=0,1,2,5", "out='o ${seed}.ticket'", *batches)
     assert answer.code == 1
@@ -140,7 +142,8 @@ def test_jobs_that_had_not_started_are_listed_too(say: Say, monkeypatch: pytest.
 
 
 def test_jobs_that_had_not_started_are_told_only_where_it_is_sure(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     planned = [[f"seed={seed}"] for seed in range(30)]
     _sweep.write_note(tmp_path / "0", state="finished", number=0, overrides=["seed=0"])

@@ -286,7 +286,9 @@ def test_a_transfer_takes_the_seed_of_its_ticket(say: Say) -> None:
 
 
 def test_what_comes_next_can_be_typed_as_it_stands(
-    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    say: Say,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     program = tmp_path / "some where" / "bin" / "ult"
     program.parent.mkdir(parents=True)

@@ -65,7 +65,10 @@ def test_kept_elements_are_preferred(engine: Engine) -> None:
     st.sampled_from([(2.0, 1.0), (3.0, 0.0), (1.0, 1.0)]),
 )
 def test_one_target_gets_the_cheapest_subset(
-    pool: list[tuple[int, bool]], target: int, eps: int, costs: tuple[float, float]
+    pool: list[tuple[int, bool]],
+    target: int,
+    eps: int,
+    costs: tuple[float, float],
 ) -> None:
     """Brute force over all subsets, in multiples of 1/64, whose sums are exact."""
     values, kept = np.array([v for v, _ in pool]) / 64, np.array([k for _, k in pool])

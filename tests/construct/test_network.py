@@ -442,7 +442,11 @@ def digits() -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
 
 
 def fit(
-    net: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer: torch.optim.Optimizer, epochs: int
+    net: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
 ) -> None:
     for _ in range(epochs):
         for batch in torch.randperm(len(x)).split(64):

@@ -242,7 +242,8 @@ def test_another_element_never_hurts(problem: tuple[Floats, float, float], engin
 @few
 @given(dyadic(), st.sampled_from(ENGINES))
 def test_errors_are_those_of_the_chosen_and_sizes_are_least(
-    problem: tuple[Floats, float, float], engine: Engine
+    problem: tuple[Floats, float, float],
+    engine: Engine,
 ) -> None:
     values, target, eps = problem
     best = sparsest(values, [target], eps, engine=engine)

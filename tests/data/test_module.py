@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 
 from ult_lightning.data import DataError, TaskBatch, TaskBatches, TaskDataModule, TaskStream
 

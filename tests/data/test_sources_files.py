@@ -22,7 +22,7 @@ def _load(spec: Any, data_dir: Path) -> Task:
 
 
 def _parquet(
-    folder: Path, *, classes: int = 3, per_class: int = 6, parts: tuple[str, ...] = ("train", "test")
+    folder: Path, *, classes: int = 3, per_class: int = 6, parts: tuple[str, ...] = ("train", "test"),
 ) -> Path:
     for seed, part in enumerate(parts):
         labels = labels_of(classes, per_class)

@@ -17,7 +17,11 @@ class FakeNetwork(nn.Module):
     """relu(A x + c) of the flattened image, (b, 3, 32, 32) -> (b, d), frozen."""
 
     def __init__(
-        self, dim: int = 24, *, shape: tuple[int, int, int] = (3, 32, 32), range: str = "standardized"
+        self,
+        dim: int = 24,
+        *,
+        shape: tuple[int, int, int] = (3, 32, 32),
+        range: str = "standardized",
     ):
         super().__init__()
         self.map = nn.Linear(3 * 32 * 32, dim)
@@ -65,8 +69,15 @@ class FakeTask:
         unit = images.float().expand(-1, 3, -1, -1) / 255
         return (unit - 0.5) / 0.3 if range == "standardized" else unit
 
-    def batch(self, split: str, index: Tensor, *, augment: bool = False, generator: Any = None,
-              range: str = "standardized") -> tuple[Tensor, Tensor]:  # fmt: skip
+    def batch(
+        self,
+        split: str,
+        index: Tensor,
+        *,
+        augment: bool = False,
+        generator: Any = None,
+        range: str = "standardized",
+    ) -> tuple[Tensor, Tensor]:
         part = getattr(self, split)
         images = part.images[index]
         if augment:
@@ -75,7 +86,11 @@ class FakeTask:
         return self._floats(images, range), part.labels[index]
 
     def batches(
-        self, split: str, batch_size: int = 500, *, range: str = "standardized"
+        self,
+        split: str,
+        batch_size: int = 500,
+        *,
+        range: str = "standardized",
     ) -> Iterator[tuple[Tensor, Tensor]]:
         part = getattr(self, split)
         for start in torch.arange(0, len(part), batch_size).tolist():

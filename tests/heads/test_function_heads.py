@@ -29,7 +29,13 @@ class Monomials(nn.Module):
     """Points (b, 1, 1, d) to all their monomials up to a degree, as a frozen network would give them."""
 
     def __init__(
-        self, inputs: int, degree: int, *, error: float = 0.0, range: str = "unit", shape: Any = None
+        self,
+        inputs: int,
+        degree: int,
+        *,
+        error: float = 0.0,
+        range: str = "unit",
+        shape: Any = None,
     ):
         super().__init__()
         self.exponents = torch.from_numpy(exponents_up_to(inputs, degree)[1:])

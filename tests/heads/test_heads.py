@@ -255,7 +255,11 @@ def test_a_probe_needs_two_images(network: Any, tasks: Callable[..., Any]) -> No
     ],
 )
 def test_bad_options_get_one_sentence(
-    network: Any, task: Any, head: str, options: dict[str, Any], message: str
+    network: Any,
+    task: Any,
+    head: str,
+    options: dict[str, Any],
+    message: str,
 ) -> None:
     with pytest.raises(UltError, match=message):
         transfer(network, task, head=head, options=options)

@@ -126,7 +126,10 @@ def test_features_of_another_shape_are_refused(network: Any, task: Any) -> None:
     ],
 )
 def test_bad_arguments_get_one_sentence(
-    network: Any, task: Any, arguments: dict[str, Any], message: str
+    network: Any,
+    task: Any,
+    arguments: dict[str, Any],
+    message: str,
 ) -> None:
     with pytest.raises(UltError, match=message):
         transfer(network, task, **arguments)

@@ -16,7 +16,11 @@ def row() -> Callable[..., Row]:
     made = 0
 
     def make(
-        task: str = "digits", arm: str = "dense", seed: int = 0, value: float = 0.9, **fields: Any
+        task: str = "digits",
+        arm: str = "dense",
+        seed: int = 0,
+        value: float = 0.9,
+        **fields: Any,
     ) -> Row:
         nonlocal made
         made += 1

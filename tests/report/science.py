@@ -38,9 +38,23 @@ def search(density: float, steps: int, seed: int, **more: Any) -> dict[str, Any]
             "batch_size": 32, "lr": 0.1, "augment": False, "precision": "32", "seed": seed, **more}  # fmt: skip
 
 
-def compared(row: MakeRow, arm: str, seed: int, value: float, *, target: str = "digits", net: str = "conv2",
-             sources: Sequence[str] = ("mnist5k:0-4",), density: float = 0.5, steps: int = 100, train: int = 200,
-             head: str = "ridge", named: bool = True, extra: Mapping[str, Any] | None = None, **fields: Any) -> Row:  # fmt: skip
+def compared(
+    row: MakeRow,
+    arm: str,
+    seed: int,
+    value: float,
+    *,
+    target: str = "digits",
+    net: str = "conv2",
+    sources: Sequence[str] = ("mnist5k:0-4",),
+    density: float = 0.5,
+    steps: int = 100,
+    train: int = 200,
+    head: str = "ridge",
+    named: bool = True,
+    extra: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Row:
     """A row of `ult compare`; `named` = False is one of before rows said the names of their sources."""
     target_task, body = task(target, seed, train), mother(net, seed)
     config: dict[str, Any] = {"made_by": "compare", "numerics": 1, "arm": arm, "seed": seed, "task": target_task,
@@ -60,10 +74,25 @@ def compared(row: MakeRow, arm: str, seed: int, value: float, *, target: str = "
                extra={"bytes_shared": 300, "bytes_per_task": 80, **said, **(extra or {})}, **fields)  # fmt: skip
 
 
-def transferred(row: MakeRow, seed: int, value: float, *, target: str = "digits", head: str = "ridge",
-                options: Mapping[str, Any] | None = None, ticket: str = "", density: float | None = 0.5,
-                steps: int = 100, train: int = 200, shots: int | None = None, draw: int | None = None,
-                sources: Sequence[str] = ("mnist5k:0-4",), net: str = "conv2", arm: str = "ticket", **fields: Any) -> Row:  # fmt: skip
+def transferred(
+    row: MakeRow,
+    seed: int,
+    value: float,
+    *,
+    target: str = "digits",
+    head: str = "ridge",
+    options: Mapping[str, Any] | None = None,
+    ticket: str = "",
+    density: float | None = 0.5,
+    steps: int = 100,
+    train: int = 200,
+    shots: int | None = None,
+    draw: int | None = None,
+    sources: Sequence[str] = ("mnist5k:0-4",),
+    net: str = "conv2",
+    arm: str = "ticket",
+    **fields: Any,
+) -> Row:
     """A row of `ult transfer`; without a density one of before rows said what their ticket was made from."""
     name = ticket or digest([seed, density, steps, net, list(sources)])[:16]
     config = {"made_by": "transfer", "numerics": 1, "arm": arm, "seed": seed, "precision": "32", "head": head,

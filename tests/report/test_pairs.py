@@ -44,7 +44,9 @@ def said(rows: list[Row], **words: str) -> str:
     ],
 )  # fmt: skip
 def test_arms_of_different_experiments_are_not_paired(
-    row: MakeRow, there: dict[str, Any], reason: str
+    row: MakeRow,
+    there: dict[str, Any],
+    reason: str,
 ) -> None:
     rows = [compared(row, "universal", 0, 0.8), compared(row, "random_features", 0, 0.7, **there)]
     assert lift(rows, "universal") is None

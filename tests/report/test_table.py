@@ -143,7 +143,10 @@ def test_a_row_measured_again_replaces_the_older(row: MakeRow) -> None:
     ],
 )
 def test_mixed_circumstances_are_said(
-    row: MakeRow, name: str, values: tuple[object, object], said: str
+    row: MakeRow,
+    name: str,
+    values: tuple[object, object],
+    said: str,
 ) -> None:
     mixed = [row(seed=seed, **{name: value}) for seed, value in enumerate(values)]
     equal = [row(seed=seed, **{name: values[0]}) for seed in range(2)]

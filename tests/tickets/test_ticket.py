@@ -224,7 +224,10 @@ def test_refusals(make: Make, changes: dict[str, object], message: str) -> None:
 
 @pytest.mark.parametrize("call", ["write_bytes", "fsync"])
 def test_a_full_disk_leaves_nothing(
-    ticket: Ticket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    ticket: Ticket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
 ) -> None:
     old = ticket.save(tmp_path / "old").read_bytes()
 
@@ -245,7 +248,9 @@ def test_a_full_disk_leaves_nothing(
 
 
 def test_a_read_only_folder_leaves_nothing(
-    ticket: Ticket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ticket: Ticket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(path: Path, data: bytes) -> int:
         raise OSError(30, "Read-only file system", str(path))

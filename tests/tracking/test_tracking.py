@@ -132,9 +132,12 @@ def test_csv(tmp_path: Path, row: Row) -> None:
 
 
 def test_csv_on_a_full_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Callable[[], list[str]], row: Row
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warned: Callable[[], list[str]],
+    row: Row,
 ) -> None:
-    from lightning.pytorch.loggers import CSVLogger
+    from pytorch_lightning.loggers import CSVLogger
 
     logger = make_logger("csv", run_dir=tmp_path / "run")
     assert logger is not None
@@ -285,7 +288,9 @@ def test_disabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Calla
 
 
 def test_init_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Callable[[], list[str]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warned: Callable[[], list[str]],
 ) -> None:
     def init(**_wanted: Any) -> None:
         raise RuntimeError("the service is gone\nwith details")
@@ -298,7 +303,9 @@ def test_init_that_fails(
 
 
 def test_run_folder_on_a_full_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Callable[[], list[str]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warned: Callable[[], list[str]],
 ) -> None:
     def mkdir(*_args: Any, **_kwargs: Any) -> None:
         raise FULL
@@ -309,7 +316,9 @@ def test_run_folder_on_a_full_disk(
 
 
 def test_wandb_that_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Callable[[], list[str]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warned: Callable[[], list[str]],
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     assert make_logger("wandb", run_dir=tmp_path / "run") is None
@@ -317,7 +326,9 @@ def test_wandb_that_is_missing(
 
 
 def test_network_that_fails_at_the_start_keeps_the_run_offline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Callable[[], list[str]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warned: Callable[[], list[str]],
 ) -> None:
     tried = []
 
@@ -381,7 +392,9 @@ def test_start_settings_are_known_to_wandb(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("error", [FULL, ConnectionError("lost"), RuntimeError(""), wandb.Error("gone")])
 def test_log_that_fails_is_told_once(
-    started: Callable[..., tuple[Any, Run]], warned: Callable[[], list[str]], error: Exception
+    started: Callable[..., tuple[Any, Run]],
+    warned: Callable[[], list[str]],
+    error: Exception,
 ) -> None:
     logger, run = started(log=error)
     for step in range(3):
@@ -397,10 +410,12 @@ def test_log_that_fails_is_told_once(
 
 
 def test_a_training_survives_a_logger_that_fails(
-    started: Callable[..., tuple[Any, Run]], warned: Callable[[], list[str]], tmp_path: Path
+    started: Callable[..., tuple[Any, Run]],
+    warned: Callable[[], list[str]],
+    tmp_path: Path,
 ) -> None:
     import torch
-    from lightning.pytorch import LightningModule, Trainer
+    from pytorch_lightning import LightningModule, Trainer
 
     class Tiny(LightningModule):
         def __init__(self) -> None:
@@ -447,7 +462,9 @@ def test_artifacts_and_rows_that_fail_leave_the_metrics_on(
 
 
 def test_ticket_file_that_is_gone(
-    started: Callable[..., tuple[Any, Run]], warned: Callable[[], list[str]], tmp_path: Path
+    started: Callable[..., tuple[Any, Run]],
+    warned: Callable[[], list[str]],
+    tmp_path: Path,
 ) -> None:
     logger, run = started()
     log_ticket(logger, TICKET, tmp_path / "absent.ticket")
@@ -466,7 +483,8 @@ def test_use_is_declared_online_only(started: Callable[..., tuple[Any, Run]]) ->
 
 
 def test_finish_that_fails_still_says_where(
-    started: Callable[..., tuple[Any, Run]], warned: Callable[[], list[str]]
+    started: Callable[..., tuple[Any, Run]],
+    warned: Callable[[], list[str]],
 ) -> None:
     logger, _ = started(finish=TimeoutError("upload"))
     assert finish(logger) == "/runs/abc"
@@ -474,7 +492,9 @@ def test_finish_that_fails_still_says_where(
 
 
 def test_artifact_metadata(
-    started: Callable[..., tuple[Any, Run]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    started: Callable[..., tuple[Any, Run]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "my.ticket"
     path.write_bytes(b"bits")

@@ -7,10 +7,17 @@ from ult_lightning.base._files import atomic_path, unwritable, write_bytes, writ
 from ult_lightning.base._hashing import canonical_json, digest
 from ult_lightning.base._locks import file_lock
 from ult_lightning.base._once import once
+from ult_lightning.base._options import NoOptions, Options, option, read_options
 from ult_lightning.base._registry import Registry
 from ult_lightning.base._wiring import provide, provided
 
+NUMERICS = 2
+"""Raised when a change of the code changes what the same settings give; part of every id."""
+
 __all__ = [
+    "NUMERICS",
+    "NoOptions",
+    "Options",
     "Registry",
     "UltError",
     "atomic_path",
@@ -22,8 +29,10 @@ __all__ = [
     "file_lock",
     "nearest",
     "once",
+    "option",
     "provide",
     "provided",
+    "read_options",
     "unknown",
     "unwritable",
     "write_bytes",

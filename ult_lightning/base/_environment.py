@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_LIBRARIES = ("torch", "torchvision", "lightning", "numpy", "scipy", "scikit-learn", "safetensors")
+_LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "numpy", "scipy", "scikit-learn", "safetensors")
 _HOME = Path(__file__).resolve().parents[2]
 
 

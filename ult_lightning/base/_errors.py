@@ -15,7 +15,11 @@ class UltError(Exception):
 
 
 def fault(
-    argument: str, got: object, wanted: str, mend: str = "", error: type[UltError] = UltError
+    argument: str,
+    got: object,
+    wanted: str,
+    mend: str = "",
+    error: type[UltError] = UltError,
 ) -> UltError:
     """The error "argument: got ..., wanted ...; mend." for the caller to raise.
 

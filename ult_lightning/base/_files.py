@@ -38,7 +38,11 @@ _KINDS = {
 
 
 def unwritable(
-    path: str | os.PathLike[str], cause: OSError, *, argument: str = "path", mend: str = ""
+    path: str | os.PathLike[str],
+    cause: OSError,
+    *,
+    argument: str = "path",
+    mend: str = "",
 ) -> UltError | None:
     """The sentence for a disk that refuses to be written, or None where `cause` is of another kind.
 

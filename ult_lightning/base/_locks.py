@@ -13,7 +13,9 @@ from ult_lightning.base._files import unwritable
 
 @contextmanager
 def file_lock(
-    path: str | os.PathLike[str], *, waiting: Callable[[str], None] | None = None
+    path: str | os.PathLike[str],
+    *,
+    waiting: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; a killed holder leaves it free.
 

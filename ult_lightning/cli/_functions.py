@@ -60,7 +60,11 @@ def head_settings(reader: Reader, functions: Sequence[FunctionSpec]) -> tuple[st
 
 
 def refuse_image_keys(
-    *, precision: str, shots: Sequence[int | None], save: Path | None, **limits: int | None
+    *,
+    precision: str,
+    shots: Sequence[int | None],
+    save: Path | None,
+    **limits: int | None,
 ) -> None:
     """Raise UltError where a key is set that functions have no use for."""
     if precision != "32":
@@ -89,7 +93,12 @@ def check_fit(ticket: Ticket, functions: Sequence[FunctionSpec], images: Sequenc
 
 
 def rows(
-    told: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowStore, *, seed: int
+    told: TransferJob,
+    ticket: Ticket,
+    network: FrozenNetwork,
+    store: RowStore,
+    *,
+    seed: int,
 ) -> list[Row]:
     """Two rows per target, the sup error before the RMS error."""
     from ult_lightning.compare import function_rows

@@ -44,7 +44,7 @@ class Machine:
         """Take the number of CPU threads that was asked for, and leave Lightning's words to the log file."""
         from logging import getLogger
 
-        for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        for name in ("pytorch_lightning", "lightning_fabric"):
             for handler in list(getLogger(name).handlers):
                 getLogger(name).removeHandler(handler)
             getLogger(name).propagate = True

@@ -97,7 +97,11 @@ def run(cfg: DictConfig, place: Place) -> float | None:
 
 
 def end_screen(
-    rows: Sequence[Row], paths: dict[str, Path], *, machine: settings.Machine, where: str | None
+    rows: Sequence[Row],
+    paths: dict[str, Path],
+    *,
+    machine: settings.Machine,
+    where: str | None,
 ) -> str:
     """Where the table, the figure, the tickets and the log lie, and what to try next."""
     from ult_lightning.tickets import TicketStore

@@ -110,7 +110,11 @@ def run(cfg: DictConfig, place: Place) -> float | None:
 
 
 def construct_once(
-    store: TicketStore, wish: Wish, *, force: bool = False, notice: Callable[[str], None] = print
+    store: TicketStore,
+    wish: Wish,
+    *,
+    force: bool = False,
+    notice: Callable[[str], None] = print,
 ) -> tuple[Ticket, bool]:
     """The ticket of a wish, from the store if it was made before, else constructed and stored; and whether it was reused.
 

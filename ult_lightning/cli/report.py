@@ -50,7 +50,11 @@ def run(cfg: DictConfig, place: Place) -> float | None:
 
 
 def chosen_rows(
-    store: Path, *, tasks: Collection[str], arms: Collection[str], seeds: Collection[int]
+    store: Path,
+    *,
+    tasks: Collection[str],
+    arms: Collection[str],
+    seeds: Collection[int],
 ) -> list[Row]:
     """The rows of a store that pass the filters (an empty one lets all pass).
 

@@ -156,8 +156,17 @@ def find_ticket_file(name: str, store: Path) -> Path:
     raise fault("ticket", name, f"a ticket file, or the id of a ticket in {store}", mend, error=TicketError)
 
 
-def _row(told: TransferJob, ticket: Ticket, network: FrozenNetwork, task: Task, shots: int | None, draw: int, seed: int,
-         store: Any, models: _Models | None) -> Row:  # fmt: skip
+def _row(
+    told: TransferJob,
+    ticket: Ticket,
+    network: FrozenNetwork,
+    task: Task,
+    shots: int | None,
+    draw: int,
+    seed: int,
+    store: Any,
+    models: _Models | None,
+) -> Row:
     from ult_lightning.compare import transfer_row
 
     def keep(few: Task, result: TransferResult) -> None:
@@ -219,8 +228,16 @@ class _Models:
         return f"{ticket.id}-{words}{few}-s{task.seed}.model"
 
 
-def end_screen(told: TransferJob, ticket: Ticket, table: Sequence[str], *, seed: int, fingerprint: str, saved: Sequence[Path],
-               where: str | None) -> str:  # fmt: skip
+def end_screen(
+    told: TransferJob,
+    ticket: Ticket,
+    table: Sequence[str],
+    *,
+    seed: int,
+    fingerprint: str,
+    saved: Sequence[Path],
+    where: str | None,
+) -> str:
     """What the last lines of a transfer say: the rows, the proof that the ticket did not change, what is next."""
     lines = ["", f"Ticket {ticket.id}, head {told.head}, seed {seed}:", *table]
     lines.append(f"Frozen: the ticket's fingerprint is {fingerprint[:16]} before and after.")

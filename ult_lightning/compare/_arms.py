@@ -53,9 +53,11 @@ _SEARCHED = _FROZEN | {"search", "steps"}
 _TRAINED = frozenset({"dense", "training", "steps"})
 
 
-def _arm(name: str, sources: Callable[[Cell], list[Task]] | None, needs: frozenset[str]) -> Callable[
-    [Callable[[Cell], Outcome]], Callable[[Cell], Outcome]
-]:  # fmt: skip
+def _arm(
+    name: str,
+    sources: Callable[[Cell], list[Task]] | None,
+    needs: frozenset[str],
+) -> Callable[[Callable[[Cell], Outcome]], Callable[[Cell], Outcome]]:
     def register(run: Callable[[Cell], Outcome]) -> Callable[[Cell], Outcome]:
         ARMS.add(name, Arm(run, sources, needs))
         return run
@@ -180,7 +182,12 @@ def _with_head(cell: Cell, network: FrozenNetwork, trained: str, storage: Storag
 
 
 def _trained(
-    cell: Cell, arm: str, trained: str, *, ticket: Ticket | None = None, long: bool = False
+    cell: Cell,
+    arm: str,
+    trained: str,
+    *,
+    ticket: Ticket | None = None,
+    long: bool = False,
 ) -> Outcome:
     """Trains the mother's weights (the kept ones of a ticket) and a linear head with the validated learning rate."""
     rate, path, pilot = validated_rate(cell, ticket)

@@ -74,7 +74,12 @@ def function_rows(
 
 
 def function_row_config(
-    ticket: Ticket, task: FunctionTask, *, head: str, options: Mapping[str, Any] | None, metric: str
+    ticket: Ticket,
+    task: FunctionTask,
+    *,
+    head: str,
+    options: Mapping[str, Any] | None,
+    metric: str,
 ) -> dict[str, Any]:
     """Everything that decides the number, as JSON: the row's id is the beginning of its hash."""
     return {
@@ -105,8 +110,15 @@ def _certified(ticket: Ticket, result: FunctionResult, task: FunctionTask) -> Fl
     return bounds
 
 
-def _row(name: str, science: dict[str, Any], ticket: Ticket, task: FunctionTask, measured: Measured, *,
-         device: str) -> Row:  # fmt: skip
+def _row(
+    name: str,
+    science: dict[str, Any],
+    ticket: Ticket,
+    task: FunctionTask,
+    measured: Measured,
+    *,
+    device: str,
+) -> Row:
     result, bounds = measured
     per_function = result.sup_errors if science["metric"] == "sup_error" else result.rms_errors
     made = ticket.provenance.get("seconds")

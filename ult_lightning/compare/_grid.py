@@ -18,9 +18,17 @@ from ult_lightning.search import NUMERICS
 from ult_lightning.tickets import TicketStore
 
 
-def run_grid(settings: CompareSettings, *, store: str | Path, data_dir: str | Path = "data",
-             cache_dir: str | Path | None = None, download: bool = False, device: str = "cpu", force: bool = False,
-             notice: Notice = print) -> list[Row]:  # fmt: skip
+def run_grid(
+    settings: CompareSettings,
+    *,
+    store: str | Path,
+    data_dir: str | Path = "data",
+    cache_dir: str | Path | None = None,
+    download: bool = False,
+    device: str = "cpu",
+    force: bool = False,
+    notice: Notice = print,
+) -> list[Row]:
     """The rows of the grid, in the order seeds, targets, arms; finished ones come from the store.
 
     Everything that can be checked is checked before the first search. Raises ``UltError``, among others for an arm that

@@ -84,7 +84,14 @@ def _width(options: Options) -> Iterator[Point]:
 
 
 def _scaled(
-    *, inputs: int, degree: int, scale: float, style: str, init: str, pieces: dict[str, int], seed: int
+    *,
+    inputs: int,
+    degree: int,
+    scale: float,
+    style: str,
+    init: str,
+    pieces: dict[str, int],
+    seed: int,
 ) -> Found:
     """The certified error of one mother."""
     from ult_lightning.construct import polynomial_ticket

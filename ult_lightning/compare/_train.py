@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -87,7 +87,13 @@ class Trained:
 
 
 def train_end_to_end(
-    cell: Cell, model: EndToEnd, rate: float, steps: int, *, augment: bool, test: bool
+    cell: Cell,
+    model: EndToEnd,
+    rate: float,
+    steps: int,
+    *,
+    augment: bool,
+    test: bool,
 ) -> Trained:
     """Trains ``model`` on the cell's target for ``steps`` steps and measures it; the test split only with ``test``."""
     search, device = cell.search, cell.machine.device

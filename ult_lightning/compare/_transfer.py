@@ -137,8 +137,18 @@ def resolved_options(head: str, options: Mapping[str, Any] | None) -> dict[str, 
     return option_defaults(head) | dict(options or {})
 
 
-def _row(name: str, science: dict[str, Any], ticket: Ticket | None, task: Task, result: TransferResult, *,
-         device: str, precision: str, seed: int, extra: Mapping[str, Any]) -> Row:  # fmt: skip
+def _row(
+    name: str,
+    science: dict[str, Any],
+    ticket: Ticket | None,
+    task: Task,
+    result: TransferResult,
+    *,
+    device: str,
+    precision: str,
+    seed: int,
+    extra: Mapping[str, Any],
+) -> Row:
     provenance = {} if ticket is None else ticket.provenance
     search = provenance.get("seconds")
     seconds = dict(result.seconds)

@@ -104,7 +104,12 @@ class _Pool:
     """The elements and their costs."""
 
     def __init__(
-        self, values: Floats, kept: Bools, costs: tuple[float, float], max_size: int, engine: Engine
+        self,
+        values: Floats,
+        kept: Bools,
+        costs: tuple[float, float],
+        max_size: int,
+        engine: Engine,
     ) -> None:
         self.values, self.kept, self.max_size, self.engine = values, kept, max_size, engine
         self.costs = np.where(kept, costs[1], costs[0])
@@ -178,7 +183,12 @@ class _Pool:
         return chosen
 
     def _of_sizes(
-        self, old: Indices, new: Indices, few: int, others: int, target: float
+        self,
+        old: Indices,
+        new: Indices,
+        few: int,
+        others: int,
+        target: float,
     ) -> tuple[float, Indices]:
         """The best subset with so many kept and so many new members; an infinite error where there are too many."""
         none = (np.inf, old[:0])

@@ -26,7 +26,13 @@ class Choice:
 
 
 def cheapest(
-    kept: Floats, new: Floats, target: float, tolerance: float, *, new_cost: int = 2, max_cost: int = 7
+    kept: Floats,
+    new: Floats,
+    target: float,
+    tolerance: float,
+    *,
+    new_cost: int = 2,
+    max_cost: int = 7,
 ) -> Choice:
     """The cheapest sum of at most three ``kept`` elements (cost 1 each) and two ``new`` ones within ``tolerance``.
 

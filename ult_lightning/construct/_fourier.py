@@ -289,7 +289,12 @@ def _phases(draft: Draft) -> Floats:
 
 
 def fourier_mother(
-    plan: FourierPlan, rows: Frequencies, *, seed: int, init: str, input: InputSpec
+    plan: FourierPlan,
+    rows: Frequencies,
+    *,
+    seed: int,
+    init: str,
+    input: InputSpec,
 ) -> MotherSpec:
     """The mother that ``plan`` describes, with two features per frequency."""
     options: dict[str, Any] = {

@@ -131,7 +131,12 @@ def _two_layers(first: Layer, second: Layer, slopes: int, biases: int) -> _Made:
 
 
 def choose_knots(
-    function: Function, found: Candidates, pieces: int, *, once: bool, economy: float
+    function: Function,
+    found: Candidates,
+    pieces: int,
+    *,
+    once: bool,
+    economy: float,
 ) -> tuple[int | None, Indices]:
     """A candidate that is linear on the whole interval (None where there is none) and at most ``pieces`` - 1 knots inside.
 

@@ -75,7 +75,11 @@ def failure_rate(n: int, eps: float, *, distribution: Distribution = "uniform") 
 
 
 def elements_needed(
-    eps: float, delta: float, problems: int = 1, *, distribution: Distribution = "uniform"
+    eps: float,
+    delta: float,
+    problems: int = 1,
+    *,
+    distribution: Distribution = "uniform",
 ) -> int:
     """The fewest elements per pool with which all of ``problems`` independent problems succeed within eps.
 

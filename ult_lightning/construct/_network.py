@@ -155,7 +155,12 @@ def _gauge(steps: Sequence[Step]) -> tuple[list[Step], float]:
 
 
 def _mother(
-    steps: Sequence[Step], gain: float, settings: Settings, shape: Shape, seed: int, init: str
+    steps: Sequence[Step],
+    gain: float,
+    settings: Settings,
+    shape: Shape,
+    seed: int,
+    init: str,
 ) -> MotherSpec:
     """The smallest mother with a place for every candidate: auxiliary layers, copies and constants."""
     entries: list[Any] = []
@@ -181,7 +186,11 @@ def _mother(
 
 
 def _config(
-    steps: Sequence[Step], settings: Settings, shape: Shape, init: str, points: Tensor | None
+    steps: Sequence[Step],
+    settings: Settings,
+    shape: Shape,
+    init: str,
+    points: Tensor | None,
 ) -> dict[str, Any]:
     """The settings, with digests of the target and of the calibration inputs."""
     arrays = [array for step in steps for array in (step.weight, step.bias)]

@@ -50,7 +50,9 @@ class _State:
 
 
 def network_bound(
-    steps: Sequence[Step], effective: Sequence[Effective], shape: tuple[int, int, int]
+    steps: Sequence[Step],
+    effective: Sequence[Effective],
+    shape: tuple[int, int, int],
 ) -> float:
     """The largest |network - target| over [0, 1]^d that interval arithmetic cannot exclude, in the units of ``steps``.
 

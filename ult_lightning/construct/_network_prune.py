@@ -110,7 +110,10 @@ def prune_network(
 
 
 def _source(
-    step: Step, built: _Built | None, rest: Iterator[Layer], settings: Settings
+    step: Step,
+    built: _Built | None,
+    rest: Iterator[Layer],
+    settings: Settings,
 ) -> tuple[Layer | None, Source]:
     """Where the next layer finds its inputs: in an auxiliary layer, returned too, or in the copies of the last one."""
     fan = step.weight.shape[1]

@@ -210,7 +210,9 @@ def _load(path: str) -> tuple[list[Entry], dict[str, NDArray[Any]]]:
 
 
 def input_shape_of(
-    steps: Sequence[Step], given: Sequence[int] | None, calibration: Tensor | None
+    steps: Sequence[Step],
+    given: Sequence[int] | None,
+    calibration: Tensor | None,
 ) -> tuple[int, int, int]:
     """(c, h, w) of the target's input: as given, else the calibration's, else that of a first Linear's features.
 

@@ -51,7 +51,11 @@ def gamma(terms: NDArray[np.int64]) -> Floats:
 
 
 def propagate(
-    layers: Sequence[Weights], low: float, high: float, *, last_relu: bool = False
+    layers: Sequence[Weights],
+    low: float,
+    high: float,
+    *,
+    last_relu: bool = False,
 ) -> PiecewiseLinear:
     """The function of the net with ``layers`` (weight (o, i), bias (o,)), ReLU between them, on [low, high].
 
@@ -92,7 +96,12 @@ def _with_crossings(x: Floats, y: Floats, extra: Floats) -> tuple[Floats, Floats
 
 
 def sup_error(
-    x: Floats, y: Floats, f: Callable[[Floats], Floats], curvature: float, *, tolerance: float = 1e-7
+    x: Floats,
+    y: Floats,
+    f: Callable[[Floats], Floats],
+    curvature: float,
+    *,
+    tolerance: float = 1e-7,
 ) -> tuple[float, float]:
     """(lower, upper) bounds on sup |PL - f| over [x[0], x[-1]], PL through the points (x, y), |f''| <= curvature.
 

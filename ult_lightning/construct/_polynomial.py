@@ -284,12 +284,20 @@ def _finer(plan: PolynomialPlan, excess: float) -> PolynomialPlan:
 
 
 def polynomial_mother(
-    plan: PolynomialPlan, exponents: Exponents, *, seed: int, init: str, input: InputSpec
+    plan: PolynomialPlan,
+    exponents: Exponents,
+    *,
+    seed: int,
+    init: str,
+    input: InputSpec,
 ) -> MotherSpec:
     """The mother that ``plan`` describes, with one feature per row of ``exponents``."""
     options = {
-        "features": len(exponents), "log": list(plan.log), "linear": plan.linear, "exp": list(plan.exp)
-    }  # fmt: skip
+        "features": len(exponents),
+        "log": list(plan.log),
+        "linear": plan.linear,
+        "exp": list(plan.exp),
+    }
     return MotherSpec("polynomial", options, norm="none", init=init, bias="nonzero", seed=seed, input=input)
 
 

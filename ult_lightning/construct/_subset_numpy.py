@@ -178,7 +178,11 @@ def _split(pool: Floats, target: float, size: int) -> tuple[Indices, float]:
 
 
 def mixed(
-    left: Floats, right: Floats, count_left: int, count_right: int, target: float
+    left: Floats,
+    right: Floats,
+    count_left: int,
+    count_right: int,
+    target: float,
 ) -> tuple[float, Indices, Indices]:
     """The smallest error of so many values from the left and so many from the right, and their places on each side."""
     subsets = _subsets(len(left), count_left), _subsets(len(right), count_right)

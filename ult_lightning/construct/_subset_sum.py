@@ -55,7 +55,12 @@ class _Solver(Protocol):
 
 
 def sparsest(
-    values: ArrayLike, targets: ArrayLike, eps: ArrayLike, *, max_size: int = 6, engine: Engine = "auto"
+    values: ArrayLike,
+    targets: ArrayLike,
+    eps: ArrayLike,
+    *,
+    max_size: int = 6,
+    engine: Engine = "auto",
 ) -> Subsets:
     """The fewest terms whose sum is within eps of the target, and among those subsets the one with the smallest error.
 
@@ -111,7 +116,12 @@ def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engi
 
 
 def low_noise(
-    values: ArrayLike, targets: ArrayLike, eps: ArrayLike, *, max_size: int = 6, engine: Engine = "auto"
+    values: ArrayLike,
+    targets: ArrayLike,
+    eps: ArrayLike,
+    *,
+    max_size: int = 6,
+    engine: Engine = "auto",
 ) -> Subsets:
     """Within eps of the target, the subset whose chosen values have the smallest sum of squares.
 

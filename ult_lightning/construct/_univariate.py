@@ -116,7 +116,8 @@ def univariate_ticket(
 
 
 def _attempts(
-    draft: Draft, function: Function
+    draft: Draft,
+    function: Function,
 ) -> Callable[[UnivariatePlan], tuple[Certificate, tuple[float, ...]]]:
     def attempt(plan: UnivariatePlan) -> tuple[Certificate, tuple[float, ...]]:
         allowed = plan.tolerance * function.best_error(plan.pieces)

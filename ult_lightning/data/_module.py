@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule
 
 from ult_lightning.data._augment import Range
 from ult_lightning.data._errors import DataError, data_fault

@@ -85,7 +85,11 @@ class FeatureStream:
             yield features, batch[1]
 
     def draw(
-        self, index: Tensor, *, augment: bool = False, generator: torch.Generator | None = None
+        self,
+        index: Tensor,
+        *,
+        augment: bool = False,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The training images of numbers ``index`` (b,), cropped and flipped with ``augment``."""
         start = time.perf_counter()

@@ -100,7 +100,9 @@ def logistic_path(
 
 @OPTIONS.register("logistic")
 def logistic_options(
-    *, penalties: Sequence[float] = PENALTIES, max_iter: int = MAX_ITER
+    *,
+    penalties: Sequence[float] = PENALTIES,
+    max_iter: int = MAX_ITER,
 ) -> tuple[tuple[float, ...], int]:
     """The penalties as floats, and the limit; raises ``UltError`` for what they cannot be."""
     return numbers("head.options.penalties", penalties), at_least("head.options.max_iter", max_iter, 1)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch import LightningModule, Trainer
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,9 +43,16 @@ class Probe(LightningModule):
     """Linear heads, one per learning rate, on the same standardised features. The network is not a part of it."""
 
     def __init__(
-        self, stream: FeatureStream, rates: tuple[float, ...], *, momentum: float, weight_decay: float, augment: bool,
-        seed: int, steps: int,
-    ) -> None:  # fmt: skip
+        self,
+        stream: FeatureStream,
+        rates: tuple[float, ...],
+        *,
+        momentum: float,
+        weight_decay: float,
+        augment: bool,
+        seed: int,
+        steps: int,
+    ) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(stream.dim, eps=_EPS, affine=False, momentum=None)
         classes, dim = stream.classes, stream.dim  # zeros, since the loss is convex: no symmetry to break
@@ -94,9 +101,16 @@ class Probe(LightningModule):
 
 
 def train_probe(
-    stream: FeatureStream, *, rates: tuple[float, ...], epochs: int, momentum: float, weight_decay: float,
-    batch_size: int, augment: bool, seed: int,
-) -> HeadPath:  # fmt: skip
+    stream: FeatureStream,
+    *,
+    rates: tuple[float, ...],
+    epochs: int,
+    momentum: float,
+    weight_decay: float,
+    batch_size: int,
+    augment: bool,
+    seed: int,
+) -> HeadPath:
     """Train one head per rate through Lightning, quietly, without logger or checkpoints."""
     order = Order(stream.sizes["train"], batch_size, seed)
     probe = Probe(stream, rates, momentum=momentum, weight_decay=weight_decay, augment=augment, seed=seed,
@@ -116,14 +130,14 @@ def train_probe(
 def _quiet() -> Iterator[None]:
     """Keeps Lightning's notices about devices, clusters and tips off the terminal for the block."""
     loggers = [
-        logging.getLogger(name) for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero")
+        logging.getLogger(name) for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero")
     ]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\.")
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\.")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -179,7 +179,10 @@ def ridge_path(statistics: RidgeStatistics, lambdas: Sequence[float] = LAMBDAS) 
 
 
 def ridge_path_dual(
-    features: Tensor, labels: Tensor, classes: int, lambdas: Sequence[float] = LAMBDAS
+    features: Tensor,
+    labels: Tensor,
+    classes: int,
+    lambdas: Sequence[float] = LAMBDAS,
 ) -> HeadPath:
     """The same heads from features (n, d) themselves: an n by n system instead of d by d, for n < d."""
     n = len(features)
@@ -210,7 +213,11 @@ def inverse_std(variance: Tensor, mean: Tensor) -> Tensor:
 
 
 def _folded(
-    values: Sequence[float], solved: Floats, mean: Tensor, inverse: Tensor, counts: Tensor
+    values: Sequence[float],
+    solved: Floats,
+    mean: Tensor,
+    inverse: Tensor,
+    counts: Tensor,
 ) -> HeadPath:
     """The path with standardisation folded into its weights; lambdas whose system was indefinite are left out."""
     fine = [i for i, solution in enumerate(solved) if np.isfinite(solution).all()]

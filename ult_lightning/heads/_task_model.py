@@ -128,7 +128,10 @@ class TaskModel(nn.Module):
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, module: Callable[[], nn.Module] | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        module: Callable[[], nn.Module] | None = None,
     ) -> TaskModel:
         """Read a file that ``save`` wrote; ``module`` is the factory of a mother of your own.
 

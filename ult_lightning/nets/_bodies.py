@@ -84,7 +84,13 @@ class ConvNet(nn.Sequential):
     """3x3 convolutions with ReLU, "M" for a 2x2 max-pool, then 4x4 maps (``pool``) or two linear layers (``fc``)."""
 
     def __init__(
-        self, channels: Channels, *, norm: str, bias: bool, trunk: str, shape: tuple[int, int, int]
+        self,
+        channels: Channels,
+        *,
+        norm: str,
+        bias: bool,
+        trunk: str,
+        shape: tuple[int, int, int],
     ) -> None:
         layers: list[nn.Module] = []
         fan, height, wide = shape
@@ -151,7 +157,11 @@ def conv(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int,
 
 @NETS.register("lenet_300_100")
 def lenet_300_100(
-    options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]
+    options: Mapping[str, Any],
+    *,
+    norm: str,
+    bias: bool,
+    shape: tuple[int, int, int],
 ) -> nn.Module:
     """Two linear layers of 300 and 100 units with ReLU (LeCun et al. 1998)."""
     (width,) = take_options("lenet_300_100", options, width=1.0)

@@ -175,7 +175,12 @@ def draw_parameters(body: nn.Module, spec: MotherSpec) -> None:
 
 
 def _draw(
-    draw: Draw, seed: int, name: str, shape: tuple[int, ...], rows: bool, columns: bool
+    draw: Draw,
+    seed: int,
+    name: str,
+    shape: tuple[int, ...],
+    rows: bool,
+    columns: bool,
 ) -> NDArray[np.float64]:
     """Unit values of one parameter; with ``rows`` or ``columns`` one half is drawn and mirrored."""
     half = (shape[0] // 2 if rows else shape[0], *shape[1:])

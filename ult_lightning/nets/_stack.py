@@ -96,7 +96,11 @@ def parse_layer(where: str, entry: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _layer(
-    where: str, kind: str, arguments: dict[str, Any], shape: Shape, bias: bool
+    where: str,
+    kind: str,
+    arguments: dict[str, Any],
+    shape: Shape,
+    bias: bool,
 ) -> tuple[nn.Module, Shape]:
     """The module of one entry and the shape, (c, h, w) or (d,), that it makes of ``shape``."""
     if kind == "relu":

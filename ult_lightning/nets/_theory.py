@@ -180,7 +180,11 @@ def _no_norm(net: str, norm: str) -> None:
 
 @NETS.register("univariate")
 def univariate(
-    options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]
+    options: Mapping[str, Any],
+    *,
+    norm: str,
+    bias: bool,
+    shape: tuple[int, int, int],
 ) -> nn.Module:
     """One function of one variable, applied to every input: features (b, d)."""
     widths, gain = take_options("univariate", options, chain=[200, 20, 200], gain=1.0)
@@ -192,7 +196,11 @@ def univariate(
 
 @NETS.register("polynomial")
 def polynomial(
-    options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]
+    options: Mapping[str, Any],
+    *,
+    norm: str,
+    bias: bool,
+    shape: tuple[int, int, int],
 ) -> nn.Module:
     """Logarithms of the inputs, linear combinations of them, exponentials: features (b, k) such as monomials."""
     features, log, linear, exp, gain = take_options(

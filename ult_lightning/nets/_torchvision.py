@@ -18,7 +18,11 @@ _POOLS = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.Dropout, nn.Identity, nn.Flatte
 
 @NETS.register("torchvision")
 def torchvision(
-    options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]
+    options: Mapping[str, Any],
+    *,
+    norm: str,
+    bias: bool,
+    shape: tuple[int, int, int],
 ) -> nn.Module:
     """A torchvision classifier by ``name``, without its classifier.
 

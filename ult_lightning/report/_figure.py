@@ -26,7 +26,11 @@ _TALLEST_INTERVAL = 0.75  # of the span of the points; longer intervals are cut 
 
 
 def figure(
-    rows: Sequence[Row], path: str | Path, *, baseline: str = "dense", floor: str = "random_features"
+    rows: Sequence[Row],
+    path: str | Path,
+    *,
+    baseline: str = "dense",
+    floor: str = "random_features",
 ) -> Path:
     """Write the PNG figure of these rows and return its path.
 
@@ -190,7 +194,13 @@ def _looks(sections: Sequence[Section], theme: Theme) -> dict[str, dict[str, Any
 
 
 def _arm_panel(
-    axes: Axes, section: Section, labels: Sequence[str], summary: Table, theme: Theme, *, named: bool
+    axes: Axes,
+    section: Section,
+    labels: Sequence[str],
+    summary: Table,
+    theme: Theme,
+    *,
+    named: bool,
 ) -> None:
     low, high = _limits(section.lines)
     if (baseline := _baseline(section, summary)) is not None:
@@ -210,7 +220,12 @@ def _arm_panel(
 
 
 def _point(
-    axes: Axes, line: Line, height: int, limits: tuple[float, float], decimals: int, theme: Theme
+    axes: Axes,
+    line: Line,
+    height: int,
+    limits: tuple[float, float],
+    decimals: int,
+    theme: Theme,
 ) -> None:
     """The mean with its interval and number, and the seeds below it."""
     colour, marker = arm_look(line.arm, theme)

@@ -135,7 +135,11 @@ def _drawn(rows: Sequence[Row], missing: int, axes: StudyAxes, title: str, theme
 
 
 def _panel(
-    panel: Axes, rows: Sequence[Row], axes: StudyAxes, looks: Mapping[str, tuple[str, str]], theme: Theme
+    panel: Axes,
+    rows: Sequence[Row],
+    axes: StudyAxes,
+    looks: Mapping[str, tuple[str, str]],
+    theme: Theme,
 ) -> None:
     for name, (colour, marker) in looks.items():
         mine = [row for row in rows if row.arm == name]

@@ -46,7 +46,9 @@ def varying(groups: Iterable[Group], names: Iterable[str]) -> list[str]:
 
 
 def shown_names(
-    groups: Sequence[Group], partners: Sequence[Group], telling: Sequence[str]
+    groups: Sequence[Group],
+    partners: Sequence[Group],
+    telling: Sequence[str],
 ) -> tuple[str, ...]:
     """What the labels of an arm say: what tells its own variants apart, or those of the arms it is measured against."""
     named = {*varying(groups, telling), *varying(partners, telling)}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
@@ -35,8 +35,16 @@ class MaskSearch(LightningModule):
     and goes into its checkpoints, as do the seconds spent so far (``seconds_before``: in earlier runs of it).
     """
 
-    def __init__(self, mother: Mother, method: Attached, names: Sequence[str], classes: Sequence[int],
-                 settings: SearchSettings, steps: int, identity: str = "") -> None:  # fmt: skip
+    def __init__(
+        self,
+        mother: Mother,
+        method: Attached,
+        names: Sequence[str],
+        classes: Sequence[int],
+        settings: SearchSettings,
+        steps: int,
+        identity: str = "",
+    ) -> None:
         super().__init__()
         self.mother, self.method, self.settings, self.steps = mother, method, settings, steps
         self.identity, self.seconds_before, self._began = identity, 0.0, time.perf_counter()
@@ -149,8 +157,13 @@ class MaskSearch(LightningModule):
         self.seconds_before = float(checkpoint["ult"]["seconds"])
 
 
-def optimizer_and_schedule(groups: list[dict[str, Any]], optimizer: str, momentum: float, schedule: str,
-                           steps: int) -> OptimizerLRScheduler:  # fmt: skip
+def optimizer_and_schedule(
+    groups: list[dict[str, Any]],
+    optimizer: str,
+    momentum: float,
+    schedule: str,
+    steps: int,
+) -> OptimizerLRScheduler:
     """Lightning's optimizer dictionary for parameter groups; the cosine runs per step, from 1 to 0 over ``steps``."""
     build = torch.optim.Adam(groups) if optimizer == "adam" else torch.optim.SGD(groups, momentum=momentum)
     if schedule == "constant":

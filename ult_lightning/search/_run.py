@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning import Callback, Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from ult_lightning.base import UltError, digest, environment, fault, once
@@ -37,7 +37,7 @@ from ult_lightning.search._trainer import KeepBest, fit_quietly, make_trainer, q
 from ult_lightning.tickets import Mask, MotherSpec, Ticket, TicketStore
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
+    from pytorch_lightning.loggers import Logger
 
     from ult_lightning.data import Task
 
@@ -65,8 +65,13 @@ class VanishedBiasWarning(UserWarning):
 _VANISHED = 1e-12
 
 
-def science_config(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings, *,
-                   module: Factory | None = None) -> dict[str, Any]:  # fmt: skip
+def science_config(
+    sources: Sequence[Task],
+    spec: MotherSpec,
+    settings: SearchSettings,
+    *,
+    module: Factory | None = None,
+) -> dict[str, Any]:
     """Everything that decides the ticket's bits, as JSON: machine settings are not in it.
 
     A mother of your own is told by her fingerprint: the names, shapes and values of her parameters.
@@ -82,15 +87,28 @@ def science_config(sources: Sequence[Task], spec: MotherSpec, settings: SearchSe
     }
 
 
-def ticket_id(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings, *,
-              module: Factory | None = None) -> str:  # fmt: skip
+def ticket_id(
+    sources: Sequence[Task],
+    spec: MotherSpec,
+    settings: SearchSettings,
+    *,
+    module: Factory | None = None,
+) -> str:
     """The id of the ticket that these settings give: 16 hexadecimal digits of the science config's hash."""
     return digest(science_config(sources, spec, settings, module=module))[:16]
 
 
-def search_once(store: TicketStore, sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings, *,
-                module: Factory | None = None, force: bool = False, notice: Notice = print,
-                **machine: Any) -> tuple[Ticket, bool]:  # fmt: skip
+def search_once(
+    store: TicketStore,
+    sources: Sequence[Task],
+    spec: MotherSpec,
+    settings: SearchSettings,
+    *,
+    module: Factory | None = None,
+    force: bool = False,
+    notice: Notice = print,
+    **machine: Any,
+) -> tuple[Ticket, bool]:
     """The ticket of these settings: from the store if it is there, else searched and stored; and whether it was reused.
 
     A search of the same ticket elsewhere is waited for; one that was killed is resumed from its last epoch. ``machine``
@@ -115,9 +133,18 @@ def search_once(store: TicketStore, sources: Sequence[Task], spec: MotherSpec, s
     return ticket, not made
 
 
-def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings | None = None, *,
-                module: Factory | None = None, device: str = "cpu", logger: Logger | None = None,
-                run_dir: str | Path | None = None, progress: bool = True, notice: Notice = print) -> Ticket:  # fmt: skip
+def find_ticket(
+    sources: Sequence[Task],
+    spec: MotherSpec,
+    settings: SearchSettings | None = None,
+    *,
+    module: Factory | None = None,
+    device: str = "cpu",
+    logger: Logger | None = None,
+    run_dir: str | Path | None = None,
+    progress: bool = True,
+    notice: Notice = print,
+) -> Ticket:
     """Searches one mask over one random mother for all ``sources`` together, and returns the ticket.
 
     With ``run_dir`` a checkpoint is written there after each epoch, and a search that was killed resumes from it.
@@ -166,8 +193,15 @@ def find_ticket(sources: Sequence[Task], spec: MotherSpec, settings: SearchSetti
     )
 
 
-def frozen_on(sources: Sequence[Task], spec: MotherSpec, mask: Mask | None = None, *, module: Factory | None = None,
-              device: str = "cpu", seed: int = 0) -> FrozenNetwork:  # fmt: skip
+def frozen_on(
+    sources: Sequence[Task],
+    spec: MotherSpec,
+    mask: Mask | None = None,
+    *,
+    module: Factory | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+) -> FrozenNetwork:
     """A frozen network of ``spec``, masked or whole, with its normalisation statistics estimated on ``sources``.
 
     The statistics are averages over batches that hold every source in equal parts, of its first
@@ -215,8 +249,18 @@ def _check(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) 
         )
 
 
-def _fit(mother: Mother, method: Attached, sources: Sequence[Task], settings: SearchSettings, logger: Logger | None,
-         run_dir: str | Path | None, progress: bool, device: str, notice: Notice, identity: str) -> tuple[MaskSearch, Trainer, int | None]:  # fmt: skip
+def _fit(
+    mother: Mother,
+    method: Attached,
+    sources: Sequence[Task],
+    settings: SearchSettings,
+    logger: Logger | None,
+    run_dir: str | Path | None,
+    progress: bool,
+    device: str,
+    notice: Notice,
+    identity: str,
+) -> tuple[MaskSearch, Trainer, int | None]:
     """Trains scores and heads; also the step that it resumed from, or None."""
     stream = sources[0].stream(sources, batch_size=settings.batch_size, mixing=settings.mixing, seed=settings.seed,
                                augment=settings.augment, range=mother.spec.input.range)  # fmt: skip

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
-from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning_fabric.plugins import TorchCheckpointIO
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 from torch import Tensor
 
 from ult_lightning.base import write_bytes
@@ -23,14 +23,17 @@ from ult_lightning.search._module import MaskSearch
 from ult_lightning.search._settings import SearchSettings
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
+    from pytorch_lightning.loggers import Logger
 
 
 class WholeFiles(TorchCheckpointIO):
     """Checkpoints that are there whole or not at all: Lightning's own may be cut off where /tmp is another disk."""
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any = None,
     ) -> None:
         """Writes beside ``path`` and renames; raises ``UltError`` for a full or read-only disk."""
         buffer = io.BytesIO()
@@ -39,8 +42,17 @@ class WholeFiles(TorchCheckpointIO):
         write_bytes(Path(path), buffer.getvalue())
 
 
-def make_trainer(settings: SearchSettings, *, device: str, logger: Logger | None, run_dir: str | Path | None,
-                 progress: bool, epochs: int, steps: int, callbacks: Sequence[Callback] = ()) -> Trainer:  # fmt: skip
+def make_trainer(
+    settings: SearchSettings,
+    *,
+    device: str,
+    logger: Logger | None,
+    run_dir: str | Path | None,
+    progress: bool,
+    epochs: int,
+    steps: int,
+    callbacks: Sequence[Callback] = (),
+) -> Trainer:
     """A Lightning Trainer on one device, safe under any launcher, with a checkpoint per epoch if ``run_dir`` is given."""
     found = list(callbacks)
     if run_dir is not None:
@@ -52,8 +64,16 @@ def make_trainer(settings: SearchSettings, *, device: str, logger: Logger | None
         return _trainer(settings, device, logger, found, progress, epochs, steps, run_dir is not None)
 
 
-def _trainer(settings: SearchSettings, device: str, logger: Logger | None, callbacks: list[Callback], progress: bool,
-             epochs: int, steps: int, checkpoints: bool) -> Trainer:  # fmt: skip
+def _trainer(
+    settings: SearchSettings,
+    device: str,
+    logger: Logger | None,
+    callbacks: list[Callback],
+    progress: bool,
+    epochs: int,
+    steps: int,
+    checkpoints: bool,
+) -> Trainer:
     return Trainer(
         accelerator="cpu" if device == "cpu" else "gpu",
         devices=1 if device in ("cpu", "cuda") else [int(device.partition(":")[2])],
@@ -72,8 +92,14 @@ def _trainer(settings: SearchSettings, device: str, logger: Logger | None, callb
     )
 
 
-def fit_quietly(trainer: Trainer, module: LightningModule, train: Any, valid: Any = None, *,
-                checkpoint: Path | None = None) -> None:  # fmt: skip
+def fit_quietly(
+    trainer: Trainer,
+    module: LightningModule,
+    train: Any,
+    valid: Any = None,
+    *,
+    checkpoint: Path | None = None,
+) -> None:
     """``trainer.fit``, from a checkpoint of ours if one is given; an interrupt of the user's stays one."""
     with quiet_lightning():
         trainer.fit(module, train, valid, ckpt_path=None if checkpoint is None else str(checkpoint))
@@ -84,12 +110,12 @@ def fit_quietly(trainer: Trainer, module: LightningModule, train: Any, valid: An
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Keeps Lightning's advice and its lines about the hardware off the screen while the block runs."""
-    log = logging.getLogger("lightning.pytorch")
+    log = logging.getLogger("pytorch_lightning")
     level = log.level
     log.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
             yield
     finally:
         log.setLevel(level)

@@ -146,7 +146,12 @@ class Ticket:
 
     @classmethod
     def from_bytes(
-        cls, content: bytes, *, where: str = "ticket", module: Module | None = None, verify: bool = True
+        cls,
+        content: bytes,
+        *,
+        where: str = "ticket",
+        module: Module | None = None,
+        verify: bool = True,
     ) -> Ticket:
         """The ticket of `to_bytes`, with the checks of `load`; `where` names it in messages."""
         meta, tensors = _file.unseal(content, where)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lightning.fabric.loggers.logger import _DummyExperiment
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning_fabric.loggers.logger import _DummyExperiment
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
 from ult_lightning.tracking._warn import warn
 

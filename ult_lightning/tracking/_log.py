@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ult_lightning.results import Row
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
+    from pytorch_lightning.loggers import Logger
 
     from ult_lightning.tickets import Ticket
 

@@ -10,7 +10,7 @@ from ult_lightning.base import Registry
 from ult_lightning.tracking._warn import warn
 
 if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
+    from pytorch_lightning.loggers import Logger
 
 LOGGERS: Registry[Callable[..., Any]] = Registry("logger")
 
