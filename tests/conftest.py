@@ -20,6 +20,12 @@ settings.register_profile("ult", deadline=None, max_examples=50, derandomize=Tru
 settings.load_profile("ult")
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs in a folder of its own: it sees no store of the user's and leaves nothing in the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """The checkout's top folder."""
