@@ -12,7 +12,7 @@ from ult_lightning import Mask, MotherSpec, TaskModel, Ticket, load_task
 from ult_lightning.data import Task
 from ult_lightning.heads import HEADS, transfer
 from ult_lightning.nets import (
-    apply_mask,
+    apply_subnetwork,
     as_arrays,
     build_mother,
     constants,
@@ -36,7 +36,7 @@ def random_ticket(task: Task, **options: object) -> Ticket:
     rng = np.random.default_rng(0)
     mask = Mask({name: rng.random(tuple(p.shape)) < 0.5 for name, p in maskable(mother.body).items()})
     whole, fixed = fingerprint(mother.body), as_arrays(constants(mother.body))
-    apply_mask(mother.body, mask)
+    apply_subnetwork(mother.body, mask)
     images = task.batch("train", torch.arange(200), range=spec.input.range)[0]  # type: ignore[arg-type]
     estimate_statistics(mother, [images])
     return Ticket(spec, mask, as_arrays(statistics(mother.body)), whole, constants=fixed)

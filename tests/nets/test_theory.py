@@ -155,7 +155,11 @@ def test_a_ticket_over_a_chain_travels(tmp_path):
     rng = np.random.default_rng(0)
     parts = {name: rng.random(tuple(p.shape)) < 0.5 for name, p in maskable(mother.body).items()}
     ticket = Ticket(
-        spec=mother.spec, mask=Mask(parts), statistics={}, fingerprint=fingerprint(mother.body), provenance={}
+        spec=mother.spec,
+        subnetwork=Mask(parts),
+        statistics={},
+        fingerprint=fingerprint(mother.body),
+        provenance={},
     )
     path = ticket.save(tmp_path / "a.ticket")
     x = torch.rand(5, 1, 1, 2)

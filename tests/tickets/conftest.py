@@ -66,7 +66,7 @@ def make_ticket(**changes: object) -> Ticket:
     parts = {name: generator.random(shape) < 0.5 for name, shape in SHAPES.items()}
     arguments = {
         "spec": MotherSpec("conv2", {"width": 2}, seed=3, scale_fan=0.5),
-        "mask": Mask(parts),
+        "subnetwork": Mask(parts),
         "statistics": {"norm.running_mean": np.float32([1.5, -2]), "norm.running_var": np.float32([0.25, 4])},
         "fingerprint": "0" * 64,
         "provenance": {

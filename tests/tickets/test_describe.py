@@ -144,7 +144,7 @@ def test_one_row_per_parameter_and_aligned_columns(full: Ticket) -> None:
 
 def test_it_fits_a_terminal(full: Ticket) -> None:
     long = "features.13.conv.1.0." * 4 + "weight"
-    wide = dataclasses.replace(full, mask=Mask({long: np.ones((512, 512, 3, 3))}), constants={})
+    wide = dataclasses.replace(full, subnetwork=Mask({long: np.ones((512, 512, 3, 3))}), constants={})
     for ticket in (full, wide):
         assert max(map(len, describe(ticket).splitlines())) <= 100
 

@@ -80,7 +80,7 @@ def test_the_layout_is_the_documented_one(ticket: Ticket, tmp_path: Path) -> Non
         names = set(file.keys())
         packed = file.get_tensor("mask")
     assert sorted(meta) == ["digest", "fingerprint", "format", "provenance", "shapes", "spec"]
-    assert meta["format"] == FORMAT == 1
+    assert meta["format"] == FORMAT == 2
     assert meta["shapes"] == [["b.weight", [2, 3, 1, 1]], ["a.weight", [5, 2]], ["a.bias", [5]]]
     groups = {name.split("/")[0] for name in names}
     assert groups == {"mask", "statistics", "constants", "weights"}
@@ -133,7 +133,7 @@ def test_a_conv4_ticket_is_one_bit_per_parameter(make: Make) -> None:
         "environment": {"versions": {f"library {i}": "1.2.3" for i in range(10)}},
     }
     ticket = make(
-        mask=Mask({name: generator.random(shape) < 0.5 for name, shape in CONV4.items()}),
+        subnetwork=Mask({name: generator.random(shape) < 0.5 for name, shape in CONV4.items()}),
         statistics=statistics,
         constants={},
         provenance=provenance,
@@ -352,11 +352,11 @@ def test_a_huge_foreign_file_is_refused_by_its_header(tmp_path: Path) -> None:
 # The future
 
 
-@pytest.mark.parametrize("version", [2, 17])
+@pytest.mark.parametrize("version", [3, 17])
 def test_a_future_format(make: Make, version: int) -> None:
     content = rewritten(make().to_bytes(), lambda meta, _: meta.update(format=version, new_key=[1]))
     assert refusal(content) == (
-        f"my.ticket: got 'ticket format {version}', wanted format 1; a newer ult_lightning wrote it, "
+        f"my.ticket: got 'ticket format {version}', wanted at most format 2; a newer ult_lightning wrote it, "
         "so upgrade yours (or the file is damaged)."
     )
 
@@ -364,7 +364,7 @@ def test_a_future_format(make: Make, version: int) -> None:
 def test_a_future_format_that_is_sealed_in_another_way() -> None:
     content = save({"bits": np.zeros(3, "u1")}, metadata={"ult": '{"format":3,"signature":"x"}', "more": "y"})
     assert refusal(content).startswith(
-        "my.ticket: got 'ticket format 3', wanted format 1; a newer ult_lightning"
+        "my.ticket: got 'ticket format 3', wanted at most format 2; a newer ult_lightning"
     )
 
 
@@ -390,6 +390,12 @@ TAMPERED: dict[str, tuple[Change, str]] = {
     "side is text": (lambda m, t: shape(m, "6"), "shapes: got"),
     "side is true": (lambda m, t: shape(m, True, 6), "shapes: got"),
     "twice": (lambda m, t: m["shapes"].append(["a.bias", [3]]), "shapes: got"),
+    "extras in format 1": (
+        lambda m, t: (m.update(format=1), t.update({"scales/a.bias": np.array(1, "f4")})), "tensors: got 'scales/a.bias', wanted mask",
+    ),
+    "another plane": (lambda m, t: t.update({"planes/x": t["mask"]}), "planes: got 'x'"),
+    "plane of another size": (lambda m, t: t.update({"planes/signs": t["mask"][1:]}), "mask: got 'uint8 of shape (2,)'"),
+    "negative scale": (lambda m, t: t.update({"scales/a.bias": np.array(-1, "f4")}), "scales of a.bias: got"),
     "no list": (lambda m, t: m.update(shapes=5), "shapes: got 5, wanted a list of parameter names"),
     "no shapes": (lambda m, t: m.update(shapes=[]), "mask: got 'uint8 of shape (3,)', wanted 0 bytes"),
     "unused bit": (lambda m, t: t["mask"].__setitem__(-1, t["mask"][-1] | 1), "mask: got 'a set bit'"),
@@ -439,7 +445,7 @@ def test_a_tampered_seed_or_fingerprint_meets_another_mother(make: Make) -> None
 
 def test_a_key_that_occurs_twice_is_damage(make: Make) -> None:
     content = make().to_bytes()
-    old = b'\\"format\\":1'
+    old = b'\\"format\\":2'
     assert content.count(old) == 1
     doubled = content.replace(old, old + b"," + old)
     length = int.from_bytes(content[:8], "little") + len(doubled) - len(content)

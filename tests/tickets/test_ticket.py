@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ult_lightning.base import UltError
-from ult_lightning.tickets import Mask, MotherSpec, Ticket, TicketError
+from ult_lightning.tickets import Mask, MotherSpec, Subnetwork, Ticket, TicketError
 
 Make = Callable[..., Ticket]
 
@@ -48,7 +48,7 @@ def test_a_stateless_ticket_is_a_seed_and_bits(make: Make, tmp_path: Path) -> No
 
 
 def test_a_scalar_parameter_and_awkward_names(make: Make) -> None:
-    ticket = make(mask=Mask({'a/b.c ä"\\': np.array(True), "mask": [1, 0]}))
+    ticket = make(subnetwork=Mask({'a/b.c ä"\\': np.array(True), "mask": [1, 0]}))
     assert Ticket.from_bytes(ticket.to_bytes()).mask == ticket.mask
 
 
@@ -66,7 +66,7 @@ def test_the_id_is_the_makers_or_the_contents(make: Make) -> None:
 
 
 def test_densities(make: Make) -> None:
-    ticket = make(mask=Mask({"b.weight": [1, 0, 0, 0], "a.weight": [1, 1]}))
+    ticket = make(subnetwork=Mask({"b.weight": [1, 0, 0, 0], "a.weight": [1, 1]}))
     assert ticket.density == 0.5
     assert ticket.densities == {"b.weight": 0.25, "a.weight": 1.0}
 
@@ -77,13 +77,16 @@ def test_the_content_digest_covers_what_a_ticket_is(make: Make) -> None:
     bits["a.bias"][0] ^= True
     others = {
         "spec": MotherSpec("conv2", {"width": 2}, seed=4),
-        "mask": Mask(bits),
+        "subnetwork": Mask(bits),
         "statistics": {**ticket.statistics, "norm.running_mean": np.float32([1.5, -3])},
         "fingerprint": "1" * 64,
         "constants": {},
     }
     assert ticket.content_digest == make(provenance={}).content_digest
-    for name, value in others.items():
+    scaled = Subnetwork(ticket.mask, {"a.bias": np.float32(2)})
+    signed = Subnetwork(ticket.mask, planes={"signs": ticket.mask})
+    assert scaled != signed != ticket.subnetwork
+    for name, value in [*others.items(), ("subnetwork", scaled), ("subnetwork", signed)]:
         other = dataclasses.replace(ticket, **{name: value})
         assert other.content_digest != ticket.content_digest, name
         assert other != ticket
@@ -200,8 +203,8 @@ def test_a_fault_in_ones_own_module_is_not_hidden(make: Make, tmp_path: Path) ->
     ("changes", "message"),
     [
         ({"spec": {"net": "conv2"}}, "spec: got .*, wanted a MotherSpec."),
-        ({"mask": {"w": [1]}}, "mask: got .*, wanted a Mask."),
-        ({"mask": Mask({"w": [0, 0]})}, "mask: got .*, wanted a mask that keeps at least one parameter."),
+        ({"subnetwork": {"w": [1]}}, "subnetwork: got .*, wanted a Subnetwork or a Mask."),
+        ({"subnetwork": Mask({"w": [0, 0]})}, "mask: got .*, wanted a mask that keeps at least one parameter."),
         ({"fingerprint": "abc"}, "fingerprint: got 'abc', wanted 64 hexadecimal digits"),
         ({"fingerprint": "F" * 64}, "fingerprint: got 'FFF"),
         ({"provenance": {"id": "../x"}}, "ticket id: got '../x', wanted at most 100 letters"),

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ult_lightning.base import digest, environment, fault
-from ult_lightning.nets import INITS, apply_mask, as_arrays, build_mother, fingerprint, maskable
-from ult_lightning.tickets import Mask, MotherSpec, Ticket
+from ult_lightning.nets import INITS, apply_subnetwork, as_arrays, build_mother, fingerprint, maskable
+from ult_lightning.tickets import Mask, MotherSpec, Subnetwork, Ticket
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.bool_]
@@ -115,7 +115,7 @@ class Draft:
     def masked_body(self) -> nn.Module:
         """A copy of the mother's body with the masks applied, float32."""
         body = copy.deepcopy(self.body)
-        apply_mask(body, self.mask())
+        apply_subnetwork(body, self.mask())
         return body
 
     def clear(self) -> None:
@@ -128,7 +128,7 @@ class Draft:
         """The ticket of the masks made. ``provenance`` holds at least "method" and "config"."""
         return Ticket(
             spec=self.spec,
-            mask=self.mask(),
+            subnetwork=Subnetwork(self.mask()),
             statistics={},
             fingerprint=self.fingerprint,
             provenance={

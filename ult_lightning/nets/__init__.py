@@ -4,7 +4,7 @@ from ult_lightning.nets import _torchvision as _torchvision  # registers itself
 from ult_lightning.nets._bodies import NETS
 from ult_lightning.nets._frozen import (
     FrozenNetwork,
-    apply_mask,
+    apply_subnetwork,
     build_frozen,
     freeze,
     mother_fingerprint,
@@ -44,7 +44,7 @@ __all__ = [
     "Mother",
     "Subset",
     "adapt",
-    "apply_mask",
+    "apply_subnetwork",
     "as_arrays",
     "build_frozen",
     "build_mother",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ult_lightning.base import fault
 from ult_lightning.nets import _mother as mothers
 from ult_lightning.nets._mother import Factory, Mother
-from ult_lightning.tickets import Mask, MotherSpec, TicketError
+from ult_lightning.tickets import Mask, MotherSpec, Subnetwork, TicketError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -67,14 +67,17 @@ class FrozenNetwork(nn.Module):
         return mothers.hash_arrays(mothers.as_arrays(tensors).items())
 
 
-def apply_mask(body: nn.Module, mask: Mask) -> None:
-    """Sets, in place, every pruned parameter to zero. Raises ``TicketError`` if names or shapes do not fit."""
+def apply_subnetwork(body: nn.Module, subnetwork: Subnetwork | Mask) -> None:
+    """Gives, in place, every parameter its value in the subnetwork: a pruned one is zero.
+
+    A bare `Mask` stands for a subnetwork without extras. Raises ``TicketError`` if names or shapes do not fit.
+    """
+    subnetwork = Subnetwork(subnetwork) if isinstance(subnetwork, Mask) else subnetwork
     parameters = mothers.maskable(body)
-    check_shapes("mask", {n: tuple(p.shape) for n, p in parameters.items()}, mask.shapes)
+    check_shapes("mask", {n: tuple(p.shape) for n, p in parameters.items()}, subnetwork.mask.shapes)
     with torch.no_grad():
-        for name, parameter in parameters.items():
-            keep = torch.from_numpy(np.array(mask[name])).to(parameter.device)
-            parameter.masked_fill_(~keep, 0.0)
+        for name, values in mothers.as_arrays(parameters).items():
+            parameters[name].copy_(torch.from_numpy(subnetwork.values(name, values)))
 
 
 def check_shapes(what: str, network: Mapping[str, Shape], ticket: Mapping[str, Shape]) -> None:
@@ -97,17 +100,17 @@ def set_tensors(tensors: dict[str, Tensor], values: dict[str, NDArray[np.float32
             tensor.copy_(torch.from_numpy(np.array(values[name])))
 
 
-def freeze(mother: Mother, mask: Mask | None = None) -> FrozenNetwork:
-    """A frozen network from a mother (changed in place): masked if a mask is given, else whole."""
-    if mask is not None:
-        apply_mask(mother.body, mask)
+def freeze(mother: Mother, subnetwork: Subnetwork | Mask | None = None) -> FrozenNetwork:
+    """A frozen network from a mother (changed in place): the subnetwork if one is given, else the whole."""
+    if subnetwork is not None:
+        apply_subnetwork(mother.body, subnetwork)
     return FrozenNetwork(mother)
 
 
 def build_frozen(ticket: Ticket, *, module: Factory | None = None) -> FrozenNetwork:
     """Rebuilds the ticket's network: mother from its seed (or embedded weights), mask, statistics; frozen."""
     mother = _rebuild(ticket, module)
-    apply_mask(mother.body, ticket.mask)
+    apply_subnetwork(mother.body, ticket.subnetwork)
     return FrozenNetwork(mother)
 
 

@@ -34,7 +34,7 @@ from ult_lightning.search._methods import METHODS, Attached
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.search._settings import SearchSettings, kept_counts
 from ult_lightning.search._trainer import KeepBest, fit_quietly, make_trainer, quiet_lightning
-from ult_lightning.tickets import Mask, MotherSpec, Ticket, TicketStore
+from ult_lightning.tickets import Mask, MotherSpec, Subnetwork, Ticket, TicketStore
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -189,7 +189,12 @@ def find_ticket(
     }
     stats = as_arrays(statistics(frozen.mother.body))
     return Ticket(
-        spec=spec, mask=mask, statistics=stats, fingerprint=before, provenance=provenance, constants=fixed
+        spec=spec,
+        subnetwork=mask,
+        statistics=stats,
+        fingerprint=before,
+        provenance=provenance,
+        constants=fixed,
     )
 
 

@@ -5,6 +5,17 @@ from ult_lightning.tickets._file import FORMAT
 from ult_lightning.tickets._mask import Mask
 from ult_lightning.tickets._spec import InputSpec, MotherSpec, TicketError
 from ult_lightning.tickets._store import TicketStore
+from ult_lightning.tickets._subnetwork import Subnetwork
 from ult_lightning.tickets._ticket import Ticket
 
-__all__ = ["FORMAT", "InputSpec", "Mask", "MotherSpec", "Ticket", "TicketError", "TicketStore", "describe"]
+__all__ = [
+    "FORMAT",
+    "InputSpec",
+    "Mask",
+    "MotherSpec",
+    "Subnetwork",
+    "Ticket",
+    "TicketError",
+    "TicketStore",
+    "describe",
+]

@@ -44,6 +44,9 @@ def _size_lines(ticket: Ticket, size: int, name: str | None) -> Iterator[str]:
         yield from _entry("File", name)
     yield from _entry("Size", f"{human_size(size)}{kind}, {per_parameter:.2f} bits per maskable parameter")
     kept, total = ticket.mask.kept, ticket.mask.total
+    if len(ticket.subnetwork.bits) > 1:
+        mask, *extras = (f"{part} {bits:.3g}" for part, bits in ticket.subnetwork.bits.items())
+        yield from _entry("Subnetwork", ", ".join([f"{mask} bit per parameter", *extras]))
     yield from _entry("Density", f"{ticket.density:.4f}, {kept:,} of {total:,} maskable parameters kept")
 
 

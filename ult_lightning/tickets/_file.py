@@ -11,7 +11,7 @@ import codecs
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ult_lightning.base import canonical_json, fault
 from ult_lightning.tickets._spec import Json, TicketError
 
-FORMAT = 1
+FORMAT = 2
+"""The format that is written; every earlier one stays readable."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -62,23 +63,21 @@ def seal(meta: Mapping[str, Json], tensors: Mapping[str, NDArray[Any]]) -> bytes
     return bytes(content)
 
 
-def unseal(content: bytes, where: str) -> tuple[dict[str, Json], Arrays]:
-    """The description (without digest and format) and the tensors of a file that `seal` made.
+def unseal(content: bytes, where: str, *, formats: Collection[int]) -> tuple[dict[str, Json], Arrays]:
+    """The description (with the format's number, without digest) and the tensors of a file that `seal` made.
 
-    `where` names the file in messages. Raises TicketError, one sentence for each of: empty, truncated, not a
+    `where` names the file in messages, `formats` are the numbers that can be read. Raises TicketError, one sentence for each of: empty, truncated, not a
     ticket, a future format, damaged.
     """
     header, begin = check_header(content, len(content), where)
-    meta = _description(header, content[:begin], where)
+    meta = _description(header, content[:begin], where, formats)
     end = begin + max((_extent(entry) for name, entry in header.items() if name != "__metadata__"), default=0)
     if len(content) < end:
         raise _truncated(where, len(content), end)
     start = _digits(content[:begin])
     if start is None or not _is_intact(content, start):
         raise damaged(where)
-    return {key: value for key, value in meta.items() if key not in ("format", "digest")}, _tensors(
-        content, where
-    )
+    return {key: value for key, value in meta.items() if key != "digest"}, _tensors(content, where)
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
@@ -151,7 +150,12 @@ def tampered(where: str, reason: str) -> TicketError:
     return TicketError(f"{where} was tampered with: its digest fits, but {reason.rstrip('. ')}.")
 
 
-def _description(header: dict[str, Json], head: bytes, where: str) -> dict[str, Json]:
+def _description(
+    header: dict[str, Json],
+    head: bytes,
+    where: str,
+    formats: Collection[int],
+) -> dict[str, Json]:
     try:
         meta = json.loads(header["__metadata__"]["ult"], object_pairs_hook=_unique)
         version = meta["format"]
@@ -159,8 +163,10 @@ def _description(header: dict[str, Json], head: bytes, where: str) -> dict[str, 
         raise damaged(where) from None
     if isinstance(version, int) and version > FORMAT:
         mend = "a newer ult_lightning wrote it, so upgrade yours (or the file is damaged)"
-        raise fault(where, f"ticket format {version}", f"format {FORMAT}", mend, error=TicketError)
-    if version is True or version != FORMAT:
+        raise fault(
+            where, f"ticket format {version}", f"at most format {max(formats)}", mend, error=TicketError
+        )
+    if version is True or version not in formats:
         raise damaged(where)
     return dict(meta)
 

@@ -1,4 +1,4 @@
-"""A ticket: a mother, the mask that was found in her, and where it comes from."""
+"""A ticket: a mother, the subnetwork that was found in it, and where it comes from."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import UltError, canonical_json, digest, provided, write_bytes
-from ult_lightning.tickets import _file
+from ult_lightning.tickets import _file, _formats
 from ult_lightning.tickets._mask import Mask
 from ult_lightning.tickets._spec import Json, MotherSpec, TicketError, json_mapping, wrong
+from ult_lightning.tickets._subnetwork import Floats, Subnetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
-Floats = NDArray[np.float32]
 Module = Callable[[], Any]
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -33,18 +32,18 @@ _GROUPS = ("statistics", "constants", "weights")
 class Ticket:
     """A subnetwork of a random network: a seed and bits.
 
-    `statistics`: the norm buffers by name, float32, empty where the norm has none. `fingerprint`: SHA-256 of the
+    `subnetwork`: what is kept of the mother; a bare `Mask` stands for one without extras. `statistics`: the norm buffers by name, float32, empty where the norm has none. `fingerprint`: SHA-256 of the
     mother's parameters, 64 hexadecimal digits. `provenance`: JSON, by custom with the keys id, made_by, method,
     config, sources, validation, seconds, environment, created. `constants`: parameters that no random
     stream can draw, float32, kept in the file. `weights`: all parameters of the mother, float32, for archives;
     None where the spec is enough. `module`: the factory of a mother that is not ours; never written to a file.
 
-    Arrays are copied and read-only. Two tickets are equal where spec, mask, statistics, constants, fingerprint,
+    Arrays are copied and read-only. Two tickets are equal where spec, subnetwork, statistics, constants, fingerprint,
     provenance and embedded weights are. Raises TicketError for parts that do not fit together.
     """
 
     spec: MotherSpec
-    mask: Mask
+    subnetwork: Subnetwork
     statistics: dict[str, Floats]
     fingerprint: str
     provenance: dict[str, Json] = field(default_factory=dict)
@@ -55,8 +54,10 @@ class Ticket:
     def __post_init__(self) -> None:
         if not isinstance(self.spec, MotherSpec):
             raise wrong("spec", self.spec, "a MotherSpec")
-        if not isinstance(self.mask, Mask):
-            raise wrong("mask", self.mask, "a Mask")
+        if isinstance(self.subnetwork, Mask):
+            object.__setattr__(self, "subnetwork", Subnetwork(self.subnetwork))
+        if not isinstance(self.subnetwork, Subnetwork):
+            raise wrong("subnetwork", self.subnetwork, "a Subnetwork or a Mask")
         if self.mask.kept == 0:
             raise wrong("mask", self.mask, "a mask that keeps at least one parameter")
         if not isinstance(self.fingerprint, str) or not _FINGERPRINT.fullmatch(self.fingerprint):
@@ -77,6 +78,11 @@ class Ticket:
         return given or self.content_digest[:16]
 
     @property
+    def mask(self) -> Mask:
+        """Which parameters are kept."""
+        return self.subnetwork.mask
+
+    @property
     def density(self) -> float:
         """The share of the maskable parameters that is kept."""
         return self.mask.density
@@ -88,11 +94,18 @@ class Ticket:
 
     @property
     def content_digest(self) -> str:
-        """SHA-256 over what the ticket is (spec, mask, statistics, constants, fingerprint), not who made it."""
+        """SHA-256 over what the ticket is (spec, subnetwork, statistics, constants, fingerprint), not who made it."""
+        extras = {
+            "scales": _hashes(self.subnetwork.scales),
+            "planes": {
+                n: hashlib.sha256(p.packed().tobytes()).hexdigest() for n, p in self.subnetwork.planes.items()
+            },
+        }
         return digest(
             {
+                **{name: extra for name, extra in extras.items() if extra},
                 "spec": self.spec.to_dict(),
-                "shapes": _listed(self.mask.shapes),
+                "shapes": _formats.listed(self.mask.shapes),
                 "mask": hashlib.sha256(self.mask.packed().tobytes()).hexdigest(),
                 "fingerprint": self.fingerprint,
                 "statistics": _hashes(self.statistics),
@@ -106,13 +119,12 @@ class Ticket:
         Weights that the ticket carries already always stay in it.
         """
         ticket = self._with_weights() if weights else self
-        tensors: dict[str, NDArray[Any]] = {"mask": ticket.mask.packed()}
-        for group in _GROUPS:
-            for name, array in (getattr(ticket, group) or {}).items():
-                tensors[f"{group}/{name}"] = array
+        tensors = _formats.write(
+            ticket.subnetwork, {group: getattr(ticket, group) or {} for group in _GROUPS}
+        )
         meta = {
             "spec": ticket.spec.to_dict(),
-            "shapes": _listed(ticket.mask.shapes),
+            "shapes": _formats.listed(ticket.mask.shapes),
             "fingerprint": ticket.fingerprint,
             "provenance": ticket.provenance,
         }
@@ -137,7 +149,7 @@ class Ticket:
         """Read a ticket file.
 
         `module`: the factory of the mother, for one that is not known by name; `network()` remembers it.
-        `verify`: draw the mother again and compare her fingerprint with the file's (embedded weights: theirs).
+        `verify`: draw the mother again and compare its fingerprint with the file's (embedded weights: theirs).
 
         Raises TicketError: not there, empty, truncated, not a ticket, a future format, damaged, tampered with, or
         another mother. Nothing in a file is ever executed.
@@ -154,9 +166,9 @@ class Ticket:
         verify: bool = True,
     ) -> Ticket:
         """The ticket of `to_bytes`, with the checks of `load`; `where` names it in messages."""
-        meta, tensors = _file.unseal(content, where)
+        meta, tensors = _file.unseal(content, where, formats=tuple(_formats.READERS))
         try:
-            ticket = cls(module=module, **_parts(meta, tensors))
+            ticket = cls(module=module, **_formats.READERS[meta.pop("format")](meta, tensors))
         except TicketError as cause:
             raise _file.tampered(where, str(cause)) from cause
         config = ticket.provenance.get("config")
@@ -168,13 +180,13 @@ class Ticket:
         return ticket
 
     def verify(self, where: str = "ticket") -> None:
-        """Draw the mother again; raises TicketError that names both fingerprints where hers is another."""
+        """Draw the mother again; raises TicketError that names both fingerprints where that is another."""
         try:
             found = provided("mother_fingerprint")(self, self.module)
         except UltError as cause:
             raise TicketError(f"{where}: its mother cannot be drawn again: {cause}") from cause
         except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as cause:
-            if self.module is not None:  # the user's own factory: her traceback says more
+            if self.module is not None:  # the user's own factory: its traceback says more
                 raise
             reason = " ".join(str(cause).split())
             raise TicketError(
@@ -238,48 +250,6 @@ def check_id(got: object) -> str:
     if not isinstance(got, str) or not _ID.fullmatch(got):
         raise wrong("ticket id", got, "at most 100 letters, digits, dots, dashes and underscores")
     return got
-
-
-def _parts(meta: Mapping[str, Json], tensors: _file.Arrays) -> dict[str, Any]:
-    """The constructor's arguments from the content of a file; raises TicketError where they do not fit."""
-    wanted = {"spec", "shapes", "fingerprint", "provenance"}
-    if set(meta) != wanted:
-        raise wrong("metadata", sorted(meta), f"the keys {', '.join(sorted(wanted))}")
-    if "mask" not in tensors:
-        raise wrong("tensors", sorted(tensors), "a mask among them")
-    groups: dict[str, dict[str, NDArray[Any]]] = {group: {} for group in _GROUPS}
-    for key, array in tensors.items():
-        group, _, name = key.partition("/")
-        if group in groups and name:
-            groups[group][name] = array
-        elif key != "mask":
-            raise wrong("tensors", key, "mask, statistics/..., constants/... and weights/... only")
-    return {
-        "spec": MotherSpec.from_dict(meta["spec"]),
-        "mask": Mask.unpack(tensors["mask"], _shapes(meta["shapes"])),
-        "fingerprint": meta["fingerprint"],
-        "provenance": meta["provenance"],
-        "statistics": groups["statistics"],
-        "constants": groups["constants"],
-        "weights": groups["weights"] or None,
-    }
-
-
-def _shapes(listed: Json) -> dict[str, tuple[int, ...]]:
-    try:
-        shapes = {str(name): tuple(shape) for name, shape in listed}
-    except (TypeError, ValueError) as cause:
-        raise wrong("shapes", listed, "a list of parameter names with their shapes") from cause
-    sides = [side for shape in shapes.values() for side in shape]
-    if len(shapes) != len(listed) or any(type(side) is not int or side < 1 for side in sides):
-        raise wrong("shapes", listed, "each parameter once, with whole sides of at least 1")
-    return shapes
-
-
-def _listed(shapes: Mapping[str, tuple[int, ...]]) -> list[list[Json]]:
-    return [
-        [name, list(shape)] for name, shape in shapes.items()
-    ]  # a list, since JSON sorts the keys of a mapping
 
 
 def _hashes(arrays: Mapping[str, Floats] | None) -> dict[str, Json] | None:
