@@ -9,6 +9,7 @@ from ult_lightning.base._locks import file_lock
 from ult_lightning.base._once import once
 from ult_lightning.base._options import NoOptions, Options, option, read_options
 from ult_lightning.base._registry import Registry
+from ult_lightning.base._trainer_arguments import TRAINER_SCIENCE, check_trainer_arguments, trainer_arguments
 from ult_lightning.base._wiring import provide, provided
 
 NUMERICS = 2
@@ -18,11 +19,13 @@ __all__ = [
     "NUMERICS",
     "NoOptions",
     "Options",
+    "TRAINER_SCIENCE",
     "Registry",
     "UltError",
     "atomic_path",
     "canonical",
     "canonical_json",
+    "check_trainer_arguments",
     "digest",
     "environment",
     "fault",
@@ -33,6 +36,7 @@ __all__ = [
     "provide",
     "provided",
     "read_options",
+    "trainer_arguments",
     "unknown",
     "unwritable",
     "write_bytes",

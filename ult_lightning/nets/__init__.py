@@ -11,7 +11,6 @@ from ult_lightning.nets._frozen import (
     mother_weights,
 )
 from ult_lightning.nets._inits import INITS
-from ult_lightning.nets._masking import MaskedParameters, Subset
 from ult_lightning.nets._mother import (
     OWN,
     Factory,
@@ -29,8 +28,9 @@ from ult_lightning.nets._mother import (
     parameter_count,
     statistics,
 )
-from ult_lightning.nets._select import top_k_mask
 from ult_lightning.nets._stack import parse_layer
+from ult_lightning.nets._streams import draw_uniform
+from ult_lightning.nets._streams import raw as draw_words
 from ult_lightning.nets._theory import Chain, fold_chain
 
 __all__ = [
@@ -40,9 +40,7 @@ __all__ = [
     "Chain",
     "Factory",
     "FrozenNetwork",
-    "MaskedParameters",
     "Mother",
-    "Subset",
     "adapt",
     "apply_subnetwork",
     "as_arrays",
@@ -50,6 +48,8 @@ __all__ = [
     "build_mother",
     "constants",
     "draw_parameters",
+    "draw_uniform",
+    "draw_words",
     "estimate_statistics",
     "evaluating",
     "fingerprint",
@@ -62,5 +62,4 @@ __all__ = [
     "parameter_count",
     "parse_layer",
     "statistics",
-    "top_k_mask",
 ]

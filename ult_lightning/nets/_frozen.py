@@ -68,16 +68,18 @@ class FrozenNetwork(nn.Module):
 
 
 def apply_subnetwork(body: nn.Module, subnetwork: Subnetwork | Mask) -> None:
-    """Gives, in place, every parameter its value in the subnetwork: a pruned one is zero.
+    """Gives, in place, every maskable parameter its value in the subnetwork: a pruned one is zero.
 
     A bare `Mask` stands for a subnetwork without extras. Raises ``TicketError`` if names or shapes do not fit.
     """
-    subnetwork = Subnetwork(subnetwork) if isinstance(subnetwork, Mask) else subnetwork
-    parameters = mothers.maskable(body)
+    _apply(subnetwork if isinstance(subnetwork, Subnetwork) else Subnetwork(subnetwork), mothers.maskable(body))
+
+
+def _apply(subnetwork: Subnetwork, parameters: Mapping[str, nn.Parameter]) -> None:
     check_shapes("mask", {n: tuple(p.shape) for n, p in parameters.items()}, subnetwork.mask.shapes)
     with torch.no_grad():
-        for name, values in mothers.as_arrays(parameters).items():
-            parameters[name].copy_(torch.from_numpy(subnetwork.values(name, values)))
+        for name, weight in mothers.as_arrays(dict(parameters)).items():
+            parameters[name].copy_(torch.from_numpy(subnetwork.values(name, weight)))
 
 
 def check_shapes(what: str, network: Mapping[str, Shape], ticket: Mapping[str, Shape]) -> None:
@@ -108,9 +110,9 @@ def freeze(mother: Mother, subnetwork: Subnetwork | Mask | None = None) -> Froze
 
 
 def build_frozen(ticket: Ticket, *, module: Factory | None = None) -> FrozenNetwork:
-    """Rebuilds the ticket's network: mother from its seed (or embedded weights), mask, statistics; frozen."""
-    mother = _rebuild(ticket, module)
-    apply_subnetwork(mother.body, ticket.subnetwork)
+    """Rebuilds the ticket's network: mother from its seed (or embedded weights), subnetwork, statistics; frozen."""
+    mother, drawn, _ = _rebuild(ticket, module)
+    _apply(ticket.subnetwork, drawn)
     return FrozenNetwork(mother)
 
 
@@ -119,21 +121,31 @@ def mother_fingerprint(ticket: Ticket, module: Factory | None = None) -> str:
 
     Raises ``TicketError`` if the mask, the statistics or the constants do not fit that mother.
     """
-    body = _rebuild(ticket, module).body
-    check_shapes("mask", {n: tuple(p.shape) for n, p in mothers.maskable(body).items()}, ticket.mask.shapes)
-    return mothers.fingerprint(body)
+    _, drawn, constants = _rebuild(ticket, module)
+    check_shapes("mask", {n: tuple(p.shape) for n, p in drawn.items()}, ticket.mask.shapes)
+    return mothers.hash_arrays(mothers.as_arrays({**drawn, **constants}).items())
 
 
 def mother_weights(ticket: Ticket, module: Factory | None = None) -> dict[str, NDArray[np.float32]]:
-    """The mother's Conv and Linear parameters as float32 arrays, to embed in an archive."""
-    return mothers.as_arrays(mothers.maskable(_rebuild(ticket, module).body))
+    """The mother's maskable parameters as float32 arrays, to embed in an archive."""
+    return mothers.as_arrays(_rebuild(ticket, module)[1])
 
 
-def _rebuild(ticket: Ticket, module: Factory | None) -> Mother:
-    mother = mothers.build_mother(ticket.spec, module)
+def _rebuild(
+    ticket: Ticket,
+    module: Factory | None,
+) -> tuple[Mother, dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+    """The mother, and its parameters apart: those that streams draw and the mask is about, and the constants.
+
+    Tickets of version 0.1 hold the projections of attention as constants.
+    """
+    mother = mothers.build_mother(ticket.spec, module, constant=ticket.constants)
     body = mother.body
-    set_tensors(dict(mothers.constants(body)), ticket.constants, "constants")
+    maskable = mothers.maskable(body)
+    drawn = {n: p for n, p in maskable.items() if n in ticket.mask or n not in ticket.constants}
+    constants = {n: p for n, p in body.named_parameters() if n not in drawn}
+    set_tensors(dict(constants), ticket.constants, "constants")
     set_tensors(mothers.statistics(body), ticket.statistics, "statistics")
     if ticket.weights is not None:
-        set_tensors(dict(mothers.maskable(body)), ticket.weights, "weights")
-    return mother
+        set_tensors(dict(drawn), ticket.weights, "weights")
+    return mother, drawn, constants

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -23,7 +23,13 @@ Factory = Callable[[], nn.Module]
 OWN = "module"
 """The net name of a mother built by the user's own factory."""
 
-_MASKABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_MASKABLE: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.Linear: ("weight", "bias"),
+    nn.Conv1d: ("weight", "bias"),
+    nn.Conv2d: ("weight", "bias"),
+    nn.Conv3d: ("weight", "bias"),
+    nn.MultiheadAttention: ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias"),
+}
 _Norm = nn.modules.batchnorm._BatchNorm
 
 
@@ -85,11 +91,16 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             m.training = training
 
 
-def build_mother(spec: MotherSpec, module: Factory | None = None) -> Mother:
+def build_mother(
+    spec: MotherSpec,
+    module: Factory | None = None,
+    *,
+    constant: Collection[str] = (),
+) -> Mother:
     """Builds the network of ``spec`` and draws its weights: the same bits on every machine.
 
     ``module`` is the factory of a mother of your own (spec.net "module"): it returns an ``nn.Module`` from
-    (b, c, h, w) to (b, d), whose Conv and Linear parameters are drawn here. Raises ``UltError`` for an unknown net or
+    (b, c, h, w) to (b, d), whose maskable parameters are drawn here, but those named in ``constant``. Raises ``UltError`` for an unknown net or
     init, options the net does not take, and biases before a batch norm.
     """
     if spec.bias != "none" and spec.norm != "none":
@@ -101,7 +112,7 @@ def build_mother(spec: MotherSpec, module: Factory | None = None) -> Mother:
             spec.seed
         )  # only for parameters of a factory's module that are neither Conv nor Linear
         body = _own_body(spec, module) if spec.net == OWN else _named_body(spec)
-    draw_parameters(body, spec)
+    draw_parameters(body, spec, constant)
     mother = Mother(body, spec)
     mother.requires_grad_(False)
     return mother
@@ -125,15 +136,18 @@ def _own_body(spec: MotherSpec, module: Factory | None) -> nn.Module:
 
 
 def maskable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Weights and biases of the Conv and Linear layers, by dotted name, in the order of ``named_modules``."""
-    found: dict[str, nn.Parameter] = {}
+    """Weights and biases of the Linear, Conv and attention layers, by dotted name, in the order of ``named_modules``.
+
+    A name ends in "weight" or "bias". Attention's projections of query, key and value are its ``in_proj_weight``, or three
+    weights where their sizes differ; its output projection is a Linear layer.
+    """
+    parameters: dict[str, nn.Parameter] = {}
     for prefix, layer in module.named_modules():
-        if isinstance(layer, _MASKABLE):
-            for name in ("weight", "bias"):
-                parameter = getattr(layer, name)
-                if parameter is not None:
-                    found[f"{prefix}.{name}" if prefix else name] = parameter
-    return found
+        for name in next((names for kind, names in _MASKABLE.items() if isinstance(layer, kind)), ()):
+            parameter = getattr(layer, name)
+            if parameter is not None:
+                parameters[f"{prefix}.{name}" if prefix else name] = parameter
+    return parameters
 
 
 def constants(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -147,8 +161,8 @@ def statistics(module: nn.Module) -> dict[str, Tensor]:
     return {name: b for name, b in module.named_buffers() if b.is_floating_point()}
 
 
-def draw_parameters(body: nn.Module, spec: MotherSpec) -> None:
-    """Draws, in place, every Conv and Linear parameter from a stream of its own, named after it.
+def draw_parameters(body: nn.Module, spec: MotherSpec, constant: Collection[str] = ()) -> None:
+    """Draws, in place, every maskable parameter from a stream of its own, named after it.
 
     Weights have the scale s_l of the init, for most sqrt(2 / fan_in), divided by sqrt(density) with ``scale_fan``. Non-zero
     biases have the scale s_1 * ... * s_l (Burkholz et al. 2022). A body with an attribute ``feature_scale`` learns the
@@ -156,6 +170,8 @@ def draw_parameters(body: nn.Module, spec: MotherSpec) -> None:
     """
     init, product, before = INITS.get(spec.init), 1.0, 0
     for name, parameter in maskable(body).items():
+        if name in constant:
+            continue
         shape = tuple(parameter.shape)
         rows = init.mirrored and shape[0] % 2 == 0
         if name.endswith("weight"):

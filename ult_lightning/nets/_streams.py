@@ -48,6 +48,11 @@ def uniform(words: NDArray[np.uint64]) -> Floats:
     return (cells + 0.5) * 2.0**-52
 
 
+def draw_uniform(seed: int, purpose: str, name: str, count: int) -> Floats:
+    """``count`` uniforms in (0, 1) from the stream keyed by (seed, purpose, name), float64."""
+    return uniform(raw(seed, purpose, name, count))
+
+
 def signs(words: NDArray[np.uint64]) -> Floats:
     """Raw words to fair signs, -1.0 or +1.0 (the top bit decides)."""
     return np.where(words >> np.uint64(63), 1.0, -1.0)

@@ -4,133 +4,234 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torchmetrics.classification import MulticlassAccuracy
 
-from ult_lightning.base import UltError
-from ult_lightning.nets import Mother
-from ult_lightning.search._methods import Attached
-from ult_lightning.search._settings import SearchSettings
+from ult_lightning.base import UltError, fault
+from ult_lightning.nets import Factory, build_mother, maskable
+from ult_lightning.search._search_settings import SearchSettings, kept_counts
+from ult_lightning.search.methods import Learner
+from ult_lightning.search.objectives import OBJECTIVES
+from ult_lightning.tickets import MotherSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from ult_lightning.data import TaskBatch
 
+CHECK_EVERY = 50
+"""Steps between two looks at whether the loss is still finite: each look makes the host wait for the device."""
+
+_BatchNorm = nn.modules.batchnorm._BatchNorm
+
 
 class MaskSearch(LightningModule):
-    """Trains the method's scores and the source heads; the mother's weights have no gradient.
+    """Trains the parameters of a learner, and the source heads; the mother's weights have no gradient.
 
-    ``names`` and ``classes``: one per source. A training batch is a list of ``TaskBatch``: one entry when sources
-    alternate, one per source when they are joint. The mask is computed once per step. ``identity`` tells this search from others
-    and goes into its checkpoints, as do the seconds spent so far (``seconds_before``: in earlier runs of it).
+    Args:
+        spec: the mother, or its ``to_dict()``.
+        sources: number of classes by the name of each source, in the order of ``TaskBatch.task``.
+        settings: of the search, or their ``to_dict()``; the method must be a learner.
+        steps: optimizer steps of the whole search, for its schedules; None: those that the Trainer expects.
+        module: the factory of a mother of your own.
+        identity: what tells this search from others in its checkpoints.
+
+    A training batch is a list of ``TaskBatch``: one entry when sources alternate, one per source when they are joint; a batch of
+    ``validate``, ``test`` and ``predict`` is one ``TaskBatch``. ``TaskDataModule`` gives both. ``Trainer.test`` logs
+    ``test/<source>``, ``Trainer.predict`` gives logits (b, k).
+
+    Raises ``UltError`` for settings that do not fit the mother, and from ``fit`` when the loss is no finite number.
     """
 
     def __init__(
         self,
-        mother: Mother,
-        method: Attached,
-        names: Sequence[str],
-        classes: Sequence[int],
-        settings: SearchSettings,
-        steps: int,
+        spec: MotherSpec | Mapping[str, Any],
+        sources: Mapping[str, int],
+        settings: SearchSettings | Mapping[str, Any] | None = None,
+        *,
+        steps: int | None = None,
+        module: Factory | None = None,
         identity: str = "",
     ) -> None:
         super().__init__()
-        self.mother, self.method, self.settings, self.steps = mother, method, settings, steps
-        self.identity, self.seconds_before, self._began = identity, 0.0, time.perf_counter()
-        self.names = list(names)
-        dim = mother.dim()
-        self.heads = nn.ModuleList(seeded_head(dim, k, settings.seed, i) for i, k in enumerate(classes))
+        spec = spec if isinstance(spec, MotherSpec) else MotherSpec.from_dict(dict(spec))
+        if not isinstance(settings, SearchSettings):
+            settings = SearchSettings(**(settings or {}))
+        self.save_hyperparameters(
+            {"spec": spec.to_dict(), "sources": dict(sources), "settings": settings.to_dict(), "steps": steps,
+             "identity": identity}, logger=False,
+        )  # fmt: skip
+        self.settings, self.steps, self.identity = settings, steps, identity
+        self.names = list(sources)
+        self.mother = build_mother(spec, module)
+        dim, classes = self.mother.dim(), list(sources.values())
+        self.objective = OBJECTIVES.get(settings.objective)(settings.objective_options, seed=settings.seed)
+        self.heads = self.objective.heads(dim, classes)
+        self.learners = [self._learner(self.mother.body)]
+        if not self.objective.heads_train:
+            self.learners.append(self._learner(nn.ModuleDict({"source_heads": self.heads})))
         self.metrics = nn.ModuleList(MulticlassAccuracy(k, average="micro") for k in classes)
         self.weights = settings.loss_weights or (1.0,) * len(classes)
         self.history: list[dict[str, float]] = []
         self.validated_step = self._resumed_step = 0
-        self._loss_sum, self._loss_count = torch.zeros(()), 0
+        self.seconds_before, self._began = 0.0, time.perf_counter()
+        self.register_buffer("_loss_sum", torch.zeros(()), persistent=False)
+        self._loss_count = 0
         self.train()
+
+    @property
+    def method(self) -> Learner:
+        """The learner at work on the mother's body."""
+        return self.learners[0]
+
+    def _learner(self, body: nn.Module) -> Learner:
+        method = self.settings.method_class
+        if not issubclass(method, Learner):
+            wanted = "a method that is trained"
+            raise fault("method", self.settings.method, wanted, "find_ticket runs those that are not")
+        shapes = {name: tuple(p.shape) for name, p in maskable(body).items()}
+        settings = self.settings
+        kept = kept_counts(shapes, settings, others=body is not self.mother.body)
+        return method(body, kept, settings.method_options, seed=settings.seed, steps=self.steps or 1)
 
     def train(self, mode: bool = True) -> Self:
         """Batch norms follow ``mode``; all else in the mother, such as dropout, stays as it is in use: deterministic."""
         super().train(mode)
         for module in self.mother.modules():
-            if not isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if not isinstance(module, _BatchNorm):
                 module.training = False
+        for learner in self.learners:
+            learner.train(mode)
         return self
 
+    def forward(self, x: Tensor, source: int = 0) -> Tensor:
+        """Images (b, c, h, w) to the logits (b, k) of one source's head."""
+        with parametrize.cached():
+            logits: Tensor = self.heads[source](self.mother(x))
+        return logits
+
     def training_step(self, batch: Sequence[TaskBatch], batch_idx: int) -> Tensor:
-        """One step on one batch per entry of ``batch``; raises ``UltError`` when the loss is no finite number."""
-        self.method.update()
+        """The loss () of one batch per entry of ``batch``; the host does not wait for the device."""
+        for learner in self.learners:
+            learner.before_step(self.global_step)
+        loss = self.batch_loss(batch)
+        self._loss_sum = self._loss_sum + loss.detach()
+        self._loss_count += 1
+        if (batch_idx + 1) % CHECK_EVERY == 0:
+            self._refuse_infinite()
+        return loss
+
+    def batch_loss(self, batch: Sequence[TaskBatch]) -> Tensor:
+        """The objective on one batch per entry of ``batch``, weighted by source, with the methods' penalties."""
         with parametrize.cached():
             features = self.mother(batch[0].x if len(batch) == 1 else torch.cat([b.x for b in batch]))
-        loss = torch.zeros((), device=features.device)
-        for part, chunk in zip(batch, features.split([len(b.y) for b in batch]), strict=True):
-            loss = loss + self.weights[part.task] * F.cross_entropy(self.heads[part.task](chunk), part.y)
-        if not torch.isfinite(loss):
-            raise self._not_finite(f"The loss is {float(loss.detach())} at step {self.global_step}")
-        self._loss_sum, self._loss_count = self._loss_sum + loss.detach().cpu(), self._loss_count + 1
+            loss = torch.zeros((), device=features.device)
+            for part, chunk in zip(batch, features.split([len(b.y) for b in batch]), strict=True):
+                one = self.objective.loss(chunk, part.y, self.heads[part.task])
+                loss = loss + self.weights[part.task] * one
+        for learner in self.learners:
+            penalty = learner.penalty()
+            loss = loss if penalty is None else loss + penalty
         return loss
 
     def on_train_start(self) -> None:
         """Sets the Trainer's counts of epochs and steps after a resume: the epoch decides which batches come next."""
-        loop, step = self.trainer.fit_loop, self._resumed_step
+        step = self._resumed_step
+        if not step:
+            return
+        loop = self.trainer.fit_loop
+        per_epoch = -(-int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches)
         for count in ("ready", "started", "processed", "completed"):
-            setattr(loop.epoch_progress.current, count, step // int(self.trainer.num_training_batches))
+            setattr(loop.epoch_progress.current, count, step // per_epoch)
         steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
         steps.ready = steps.completed = step
 
     def on_train_epoch_end(self) -> None:
-        """Logs the mean training loss of the epoch; raises ``UltError`` when the scores are no finite numbers."""
-        if not all(bool(torch.isfinite(scores.sum())) for scores in self.method.scores()):
-            raise self._not_finite(f"The scores are not finite after step {self.global_step}")
+        """Logs the mean training loss of the epoch; raises ``UltError`` when loss or scores are no finite numbers."""
+        self._refuse_infinite()
+        for learner in self.learners:
+            if not all(bool(torch.isfinite(p.sum())) for p in learner.parameters()):
+                raise self._not_finite("The scores are")
         self.log("train/loss", self._loss_sum / max(1, self._loss_count))
-        self._loss_sum, self._loss_count = torch.zeros(()), 0
+        self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
+
+    def _refuse_infinite(self) -> None:
+        if not bool(torch.isfinite(self._loss_sum)):
+            raise self._not_finite("The loss is")
 
     def _not_finite(self, what: str) -> UltError:
-        s = self.settings
-        return UltError(f"{what}; nothing was saved over: try a smaller lr (it is {s.lr:g}) or head_lr (it is "
-                        f"{s.head_lr:g}), or another norm or init.")  # fmt: skip
+        lr = getattr(self.settings.method_options, "lr", None)
+        given = "" if lr is None else f" (it is {lr:g})"
+        return UltError(
+            f"{what} not finite after step {self.global_step}; nothing was saved over: try a smaller lr{given} or head_lr "
+            f"(it is {self.settings.head_lr:g}), or another norm or init."
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Brings the mask up to date with the last step's scores."""
-        self.method.update()
+        for learner in self.learners:
+            learner.before_step(self.global_step)
+
+    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
 
     def validation_step(self, batch: TaskBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Counts the right answers on a validation batch of one source."""
-        with parametrize.cached():
-            logits = self.heads[batch.task](self.mother(batch.x))
+        """Counts the right answers on a batch of one source."""
         metric = self.metrics[batch.task]
         assert isinstance(metric, MulticlassAccuracy)
-        metric.update(logits, batch.y)
+        metric.update(self(batch.x, batch.task), batch.y)
+
+    test_step = validation_step
+
+    def predict_step(self, batch: TaskBatch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """The logits (b, k) of a batch of one source."""
+        logits: Tensor = self(batch.x, batch.task)
+        return logits
 
     def on_validation_epoch_end(self) -> None:
-        """Logs each source's validation accuracy and keeps it in ``history``."""
-        found: dict[str, float] = {}
+        """Logs each source's validation accuracy and keeps it in ``history``, but not that of the sanity check."""
+        accuracies = self._log_accuracies("val")
+        if accuracies and not self.trainer.sanity_checking:
+            self.history.append(accuracies)
+            self.validated_step = int(self.global_step)
+
+    def on_test_epoch_end(self) -> None:
+        """Logs each source's test accuracy."""
+        self._log_accuracies("test")
+
+    def _log_accuracies(self, part: str) -> dict[str, float]:
+        accuracies: dict[str, float] = {}
         for name, metric in zip(self.names, self.metrics, strict=True):
             assert isinstance(metric, MulticlassAccuracy)
-            found[name] = float(metric.compute())
+            if metric.update_called:
+                accuracies[name] = float(metric.compute())
+                self.log(f"{part}/{name}", accuracies[name], prog_bar=True)
             metric.reset()
-            self.log(f"val/{name}", found[name], prog_bar=True)
-        self.log("val/mean", sum(found.values()) / len(found))
-        self.history.append(found)
-        self.validated_step = int(self.global_step)
+        if accuracies:
+            self.log(f"{part}/mean", sum(accuracies.values()) / len(accuracies))
+        return accuracies
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """SGD or Adam over scores and heads, with a cosine per step down to 0 (or a constant rate)."""
-        s = self.settings
-        groups = [
-            {"params": self.method.scores(), "lr": s.lr, "weight_decay": s.weight_decay},
-            {"params": list(self.heads.parameters()), "lr": s.head_lr, "weight_decay": s.weight_decay},
-        ]
-        return optimizer_and_schedule(groups, s.optimizer, s.momentum, s.schedule, self.steps)
+        """The method's optimizer over its groups and, where they are trained, the heads."""
+        training: Any = self.settings.method_options
+        groups = [group for learner in self.learners for group in learner.parameter_groups()]
+        decay = getattr(training, "weight_decay", 0.0)
+        if self.objective.heads_train:
+            heads = list(self.heads.parameters())
+            groups.append({"params": heads, "lr": self.settings.head_lr, "weight_decay": decay})
+        return optimizer_and_schedule(
+            groups,
+            optimizer=getattr(training, "optimizer", "sgd"),
+            momentum=getattr(training, "momentum", 0.0),
+            schedule=getattr(training, "schedule", "cosine"),
+            steps=self.steps or int(self.trainer.estimated_stepping_batches),
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leaves out the mother's weights, which the seed rebuilds, and keeps the validation history."""
@@ -159,6 +260,7 @@ class MaskSearch(LightningModule):
 
 def optimizer_and_schedule(
     groups: list[dict[str, Any]],
+    *,
     optimizer: str,
     momentum: float,
     schedule: str,
@@ -172,16 +274,3 @@ def optimizer_and_schedule(
         build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps))
     )
     return {"optimizer": build, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-
-
-def seeded_head(dim: int, classes: int, seed: int, index: int) -> nn.Linear:
-    """A linear head, uniform on +-1/sqrt(d) with zero bias, from a stream of its own."""
-    with torch.random.fork_rng(devices=[]):
-        head = nn.Linear(dim, classes)
-    bound = 1.0 / math.sqrt(dim)
-    key = np.random.SeedSequence([seed, index, dim, classes])
-    values = np.random.Generator(np.random.Philox(key)).uniform(-bound, bound, (classes, dim))
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(values))
-        head.bias.zero_()
-    return head

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ult_lightning.nets import top_k_mask
+from tests.search.host_reads import HostReads
+from ult_lightning.search.methods.top_k import top_k_mask, top_k_mask_on_device
 
 
 def by_sorting(values: torch.Tensor, k: int) -> torch.Tensor:
@@ -27,6 +28,19 @@ def test_agrees_with_a_stable_sort(n, seed, share, digits):
         values = (values * 10**digits).round() / 10**digits
     k = round(share * n)
     assert torch.equal(top_k_mask(values, k), by_sorting(values, k))
+    if k:
+        assert torch.equal(top_k_mask_on_device(values, k), by_sorting(values, k))
+
+
+def test_on_a_device_the_host_waits_for_nothing():
+    values = torch.rand(20_000)
+    with HostReads() as on_host:
+        top_k_mask(values, 700)
+    with HostReads() as on_device:
+        mask = top_k_mask_on_device(values.view(100, 200), 700)
+    assert on_host.count > 0
+    assert on_device.count == 0
+    assert torch.equal(mask.view(-1), by_sorting(values, 700))
 
 
 @pytest.mark.parametrize("n", [10, 20_000])
