@@ -16,7 +16,9 @@ from ult_lightning.data._task import statistics
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("augment", [False, True])
 def test_batches_do_not_depend_on_the_device(
-    made_task: Callable[..., Task], channels: int, augment: bool,
+    made_task: Callable[..., Task],
+    channels: int,
+    augment: bool,
 ) -> None:
     task = made_task(300, channels=channels)
     there = task.to("cuda")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ult_lightning.data import DataError, Task, load_task
-from ult_lightning.data._sources_files import decoded
+from ult_lightning.data.sources._pixels import decoded
 
 from .layouts import encoded, labels_of, pixels, write_folder, write_parquet
 
@@ -22,7 +22,11 @@ def _load(spec: Any, data_dir: Path) -> Task:
 
 
 def _parquet(
-    folder: Path, *, classes: int = 3, per_class: int = 6, parts: tuple[str, ...] = ("train", "test"),
+    folder: Path,
+    *,
+    classes: int = 3,
+    per_class: int = 6,
+    parts: tuple[str, ...] = ("train", "test"),
 ) -> Path:
     for seed, part in enumerate(parts):
         labels = labels_of(classes, per_class)

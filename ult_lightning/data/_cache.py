@@ -84,7 +84,11 @@ def content_digest(train: Split, test: Split, classes: int) -> str:
 
 
 def _present(
-    source: Source, data_dir: Path, *, download: bool, notice: Callable[[str], None] | None,
+    source: Source,
+    data_dir: Path,
+    *,
+    download: bool,
+    notice: Callable[[str], None] | None,
 ) -> list[Path]:
     """The source's files, downloaded where they are missing and that is wanted."""
     files = source.files(data_dir)

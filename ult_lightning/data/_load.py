@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ult_lightning.base import unknown
 from ult_lightning.data._cache import data_set
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._errors import data_fault
 from ult_lightning.data._labels import DROPPED, label_table
-from ult_lightning.data._source import TASKS, DataSet, Source, Split
-from ult_lightning.data._sources_files import folder_source, is_folder, is_parquet, parquet_source
+from ult_lightning.data._source import DataSet, Source, Split
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._splits import train_valid
 from ult_lightning.data._task import Task, statistics
+from ult_lightning.data.sources import find_source
 
 
 def load_task(
@@ -78,26 +77,6 @@ def load_task(
     )
 
 
-def find_source(spec: TaskSpec, data_dir: Path) -> Source:
-    """The source behind a spec: a path, a registered name, or the name of a folder in `data_dir`.
-
-    Raises:
-        DataError: none of them, with the nearest names.
-    """
-    if spec.path is not None:
-        path = Path(spec.path).expanduser()
-        maker = folder_source if spec.name == "folder" else parquet_source
-        return maker(path, name=spec.name, origin=f"{spec.name}:{path.resolve()}")
-    if spec.name in TASKS:
-        return TASKS.get(spec.name)
-    own = data_dir / spec.name
-    if is_parquet(own):
-        return parquet_source(own, name=spec.name, origin=spec.name)
-    if is_folder(own):
-        return folder_source(own, name=spec.name, origin=spec.name)
-    raise unknown("task", spec.name, [*TASKS.names(), *_own_names(data_dir)], error=DataError)
-
-
 def seen_by(target: Mapping[str, Any] | Task, sources: Sequence[Mapping[str, Any] | Task]) -> bool:
     """Whether a source holds images or classes of `target`: the same origin (or the same data under another
     name) and a class in common. All are tasks or what their `describe()` gives (of which `origin` and `class_ids` are
@@ -142,9 +121,3 @@ def _in_origin(source: Source, used: tuple[int, ...]) -> tuple[int, ...]:
     if source.origin_classes is None:
         return used
     return tuple(sorted({number for label in used for number in source.origin_classes[label]}))
-
-
-def _own_names(data_dir: Path) -> list[str]:
-    if not data_dir.is_dir():
-        return []
-    return [child.name for child in sorted(data_dir.iterdir()) if is_parquet(child) or is_folder(child)]

@@ -107,7 +107,11 @@ class Task:
         return self._floats(images, range), part.labels.index_select(0, index)
 
     def batches(
-        self, split: Part, batch_size: int = 500, *, range: Range = "standardized",
+        self,
+        split: Part,
+        batch_size: int = 500,
+        *,
+        range: Range = "standardized",
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """All images of a split in order, each once, as (x, y) like `batch`; the last batch may be smaller."""
         part = self.part(split)

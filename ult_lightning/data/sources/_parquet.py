@@ -1,10 +1,9 @@
-"""A user's own data: image folders, and parquet files in the Hugging Face layout."""
+"""A user's own images in parquet files, as Hugging Face lays them out."""
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,25 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ult_lightning.base import canonical
 from ult_lightning.data._errors import data_fault
 from ult_lightning.data._source import TASKS, Raw, Source
+from ult_lightning.data.sources._pixels import decoded, stacked
 
-IMAGE_ENDINGS = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-)
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
-
-_GREY_MODES = frozenset({"1", "L", "LA"})
-
-
-def folder_source(path: Path, *, name: str, origin: str) -> Source:
-    """`path`/train/CLASS/FILE and `path`/test/CLASS/FILE; classes are numbered in the order of their names.
-
-    Without a test folder a fixed stratified fifth of train is the test part. Other folders are not read.
-    """
-    return Source(name, origin, partial(_read_folder, path=path), partial(_folder_files, path=path))
 
 
 def parquet_source(path: Path, *, name: str, origin: str, classes: int | None = None) -> Source:
@@ -45,88 +31,9 @@ def parquet_source(path: Path, *, name: str, origin: str, classes: int | None = 
     return Source(name, origin, read, partial(_parquet_files, path=path))
 
 
-def is_folder(path: Path) -> bool:
-    """Whether `path` looks like an image folder."""
-    return (path / "train").is_dir()
-
-
 def is_parquet(path: Path) -> bool:
     """Whether `path` holds training data in parquet files."""
     return bool(_shards(path, "train"))
-
-
-def decoded(content: bytes | Path, *, where: str) -> Tensor:
-    """One encoded image as uint8 (c, 32, 32): c 1 for grey files (16-bit ones are cut to 8), else 3.
-
-    Raises:
-        DataError: it is no image; `where` says which one.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-            if image.mode.startswith("I"):
-                pixels = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-            else:
-                pixels = np.array(image.convert("L" if image.mode in _GREY_MODES else "RGB"))
-    except Exception as cause:  # Pillow raises OSError, ValueError, SyntaxError, struct.error, ... on damage
-        got = "bytes of no known image format" if isinstance(cause, UnidentifiedImageError) else str(cause)
-        raise data_fault(where, got, "an image that decodes", "mend or remove it") from cause
-    channels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return canonical(torch.from_numpy(np.ascontiguousarray(channels))[None])[0]
-
-
-def _stacked(images: Iterable[Tensor]) -> Tensor:
-    """Images (c, 32, 32) as one (n, c, 32, 32), grey only where all are grey."""
-    listed = list(images)
-    if len({image.shape[0] for image in listed}) > 1:
-        listed = [image.expand(3, -1, -1) for image in listed]
-    return torch.stack(listed) if listed else torch.empty(0, 1, 32, 32, dtype=torch.uint8)
-
-
-def _folder_files(data_dir: Path, *, path: Path) -> list[Path]:
-    found = [file for part in ("train", "test") for file, _ in _labelled(path, part)]
-    if not any((path / "train") in file.parents for file in found):
-        wanted = "image files as train/CLASS/FILE (and test/CLASS/FILE)"
-        raise data_fault("folder", str(path), wanted, "there are none: check the path")
-    return found
-
-
-def _labelled(path: Path, part: str) -> Iterator[tuple[Path, str]]:
-    """The image files of one part with the name of their class, in a fixed order."""
-    root = path / part
-    if not root.is_dir():
-        return
-    for folder in sorted(
-        child for child in root.iterdir() if child.is_dir() and not child.name.startswith(".")
-    ):
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() in IMAGE_ENDINGS and not file.name.startswith(".") and file.is_file():
-                yield file, folder.name
-
-
-def in_class_order(names: Collection[str]) -> list[str]:
-    """Names of class folders in the order in which classes are numbered: by number where all are numbers, else by text.
-
-    >>> in_class_order({"10", "9", "0"}), in_class_order({"owl", "cat"})
-    (['0', '9', '10'], ['cat', 'owl'])
-    """
-    numbers = all(name.isascii() and name.isdecimal() for name in names)
-    return sorted(names, key=lambda name: (int(name), name) if numbers else (0, name))
-
-
-def _read_folder(data_dir: Path, *, path: Path) -> Raw:
-    names = in_class_order({name for _, name in _labelled(path, "train")})
-    parts = []
-    for part in ("train", "test"):
-        files = list(_labelled(path, part))
-        strange = sorted({name for _, name in files} - set(names))
-        if strange:
-            got, wanted = f"class {strange[0]}", f"only classes of train: {', '.join(names)}"
-            raise data_fault(str(path / part), got, wanted, "rename the folder or add it to train")
-        images = _stacked(decoded(file, where=str(file)) for file, _ in files)
-        parts.append((images, torch.tensor([names.index(name) for _, name in files], dtype=torch.int64)))
-    return Raw(parts[0], parts[1] if len(parts[1][1]) else None, classes=len(names), names=tuple(names))
 
 
 def _shards(path: Path, part: str) -> list[Path]:
@@ -160,7 +67,7 @@ def _read_shards(shards: list[Path]) -> tuple[Tensor, Tensor]:
             for row, content in enumerate(_contents(table[image_column], shard, image_column))
         ]
         labels.append(_integers(table[label_column], shard, label_column))
-    return _stacked(images), torch.from_numpy(np.concatenate(labels).astype(np.int64))
+    return stacked(images), torch.from_numpy(np.concatenate(labels).astype(np.int64))
 
 
 def _parquet() -> Any:
