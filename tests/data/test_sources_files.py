@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import builtins
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import torch
 from PIL import Image
 
 from ult_lightning.data import DataError, Task, load_task
-from ult_lightning.data.sources._pixels import decoded
 
 from .layouts import encoded, labels_of, pixels, write_folder, write_parquet
 
@@ -142,24 +140,6 @@ def test_the_number_of_classes_comes_from_the_metadata(data_dir: Path) -> None:
         DataError, match="fishes: got 'no training image of class 3', wanted images of all classes"
     ):
         _load("fishes", data_dir)
-
-
-@pytest.mark.parametrize(
-    ("mode", "channels"), [("L", 1), ("1", 1), ("LA", 1), ("RGB", 3), ("RGBA", 3), ("P", 3), ("CMYK", 3)]
-)
-def test_every_common_mode_decodes(mode: str, channels: int) -> None:
-    out = io.BytesIO()
-    Image.fromarray(pixels(0, 40, 30, 3)).convert(mode).save(out, "TIFF" if mode == "CMYK" else "PNG")
-    image = decoded(out.getvalue(), where="here")
-    assert image.dtype == torch.uint8
-    assert image.shape == (channels, 32, 32)
-
-
-def test_sixteen_bit_images_are_cut_to_eight() -> None:
-    out = io.BytesIO()
-    levels = pixels(0, 32, 32)
-    Image.fromarray(levels.astype(np.uint16) * 256 + 7).save(out, "PNG")
-    assert np.array_equal(decoded(out.getvalue(), where="here")[0].numpy(), levels)
 
 
 def _broken_image(root: Path) -> None:

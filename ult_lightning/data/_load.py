@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ult_lightning.data._cache import data_set
 from ult_lightning.data._errors import data_fault
@@ -58,6 +59,9 @@ def load_task(
         labels, seed=seed, train_limit=parsed.train_limit, valid_limit=parsed.valid_limit
     )
     train_part = _part(whole.train, places[train], labels[train])
+    if _all_alike(train_part.images):
+        got = f"{parsed.id}, whose {len(train_part)} training images are all alike"
+        raise data_fault("task", got, "images that differ", "look into its files")
     mean, std = statistics(train_part.images)
     used = tuple(label for label, new in enumerate(table) if new != DROPPED)
     return Task(
@@ -107,6 +111,10 @@ def _mapped(split: Split, table: tuple[int, ...]) -> tuple[np.ndarray[Any, Any],
 
 def _part(split: Split, places: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
     return Split(split.images.index_select(0, torch.from_numpy(places)), torch.from_numpy(labels))
+
+
+def _all_alike(images: Tensor) -> bool:
+    return all(bool((part == images[0]).all()) for part in torch.split(images, 256))
 
 
 def _class_names(whole: DataSet, table: tuple[int, ...]) -> tuple[str, ...] | None:

@@ -93,6 +93,10 @@ def canonical_split(images: Tensor, labels: Tensor, *, what: str) -> Split:
         raise data_fault(what, f"{len(images)} images and {len(labels)} labels", "as many", mend)
     if len(images) == 0:
         raise data_fault(what, "no images", "at least one image", "look into its files")
+    if images.dtype != torch.uint8:
+        raise data_fault(
+            what, f"images of type {images.dtype}", "uint8", "scale them to 0 to 255 and round them"
+        )
     if labels.dtype.is_floating_point or labels.dtype == torch.bool:
         raise data_fault(what, f"labels of type {labels.dtype}", "integers", "number the classes from 0")
     if int(labels.min()) < 0:
