@@ -15,7 +15,7 @@ from ult_lightning.data._errors import data_fault
 from ult_lightning.data._labels import DROPPED, label_table
 from ult_lightning.data._source import DataSet, Source, Split
 from ult_lightning.data._spec import TaskSpec
-from ult_lightning.data._splits import train_valid
+from ult_lightning.data._splits import limited, train_valid
 from ult_lightning.data._task import Task, statistics
 from ult_lightning.data.sources import find_source
 
@@ -31,7 +31,8 @@ def load_task(
 ) -> Task:
     """The task that `spec` names (see `TaskSpec.parse`), on the CPU.
 
-    `seed` draws the validation part and the subset of `train_limit`; the test part never depends on it. Data
+    `seed` draws the validation part, where the data brings none, and the subsets of the limits; the test part never
+    depends on it. `notice` hears what a user should know of the splits, and of copies that are made again. Data
     is read from `data_dir` (which may be read-only) and downloaded into it only with `download`; prepared
     copies go to `cache_dir` (default: `data_dir`/prepared, or ~/.cache/ult_lightning where that cannot be written).
 
@@ -51,34 +52,56 @@ def load_task(
         notice=notice,
     )
     table = label_table(parsed.labels, whole.classes, task=parsed.id)
-    labels, places = _mapped(whole.train, table)
-    test_labels, test_places = _mapped(whole.test, table)
-    if len(test_places) == 0:
-        raise data_fault("task", parsed.id, "a test image of its classes", "keep other classes")
-    train, valid = train_valid(
-        labels, seed=seed, train_limit=parsed.train_limit, valid_limit=parsed.valid_limit
-    )
-    train_part = _part(whole.train, places[train], labels[train])
+    train_part, valid_part, test_part = _parts(whole, table, parsed, seed=seed)
     if _all_alike(train_part.images):
         got = f"{parsed.id}, whose {len(train_part)} training images are all alike"
         raise data_fault("task", got, "images that differ", "look into its files")
     mean, std = statistics(train_part.images)
     used = tuple(label for label, new in enumerate(table) if new != DROPPED)
+    if whole.test_from is not None and notice is not None:
+        notice(
+            f"{parsed.id} has no test part, so its validation part is the test split, and a part of the training "
+            "images is held out for validation."
+        )
     return Task(
         spec=parsed,
         classes=max(table) + 1,
         class_ids=used,
         origin=source.origin,
         train=train_part,
-        valid=_part(whole.train, places[valid], labels[valid]),
-        test=_part(whole.test, test_places, test_labels),
+        valid=valid_part,
+        test=test_part,
         mean=mean,
         std=std,
         seed=seed,
         digest=whole.digest,
         origin_classes=_in_origin(source, used),
         class_names=_class_names(whole, table),
+        test_from=whole.test_from,
     )
+
+
+def _parts(
+    whole: DataSet, table: tuple[int, ...], spec: TaskSpec, *, seed: int
+) -> tuple[Split, Split, Split]:
+    """Training, validation and test part under a label map and the limits of the spec."""
+    mapped = {part: _mapped(split, table) for part, split in whole.parts.items()}
+    for part, word in (("valid", "validation"), ("test", "test")):
+        if part in mapped and len(mapped[part][1]) == 0:
+            raise data_fault("task", spec.id, f"a {word} image of its classes", "keep other classes")
+    labels, places = mapped["train"]
+    if "valid" in mapped:
+        train = limited(labels, spec.train_limit, "train", seed=seed)
+        own_labels, own_places = mapped["valid"]
+        valid = limited(own_labels, spec.valid_limit, "valid", seed=seed)
+        held_out = _part(whole.parts["valid"], own_places[valid], own_labels[valid])
+    else:
+        limits = {"train_limit": spec.train_limit, "valid_limit": spec.valid_limit}
+        train, valid = train_valid(labels, seed=seed, **limits)
+        held_out = _part(whole.parts["train"], places[valid], labels[valid])
+    test_labels, test_places = mapped["test"]
+    test = _part(whole.parts["test"], test_places, test_labels)
+    return _part(whole.parts["train"], places[train], labels[train]), held_out, test
 
 
 def seen_by(target: Mapping[str, Any] | Task, sources: Sequence[Mapping[str, Any] | Task]) -> bool:

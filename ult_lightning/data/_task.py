@@ -33,7 +33,8 @@ class Task:
     `mean` and `std` (three channels; std at least 1/255) are those of the canonical training images on the
     scale [0, 1], black borders included. `digest` is that of the whole data set. `shots` and `draw` are set
     by `few_shot` only. `class_names` has the name of each class (its original number where the data has no names), None
-    where a class stands for several original ones, as in parity.
+    where a class stands for several original ones, as in parity. `test_from` is "val" where the data has no test part and
+    its validation part is the test split.
     """
 
     spec: TaskSpec
@@ -51,6 +52,7 @@ class Task:
     shots: int | None = None
     draw: int | None = None
     class_names: tuple[str, ...] | None = None
+    test_from: str | None = None
 
     @property
     def id(self) -> str:
@@ -185,12 +187,15 @@ class Task:
             "shots": self.shots,
             "draw": self.draw,
             "digest": self.digest,
+            "test_from": self.test_from,
         }
 
     def science(self) -> dict[str, Any]:
         """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows."""
-        derived = ("id", "origin", "mean", "std", "class_names")
-        return {key: value for key, value in self.describe().items() if key not in derived}
+        left_out = {"id", "origin", "mean", "std", "class_names"}
+        if self.test_from is None:
+            left_out.add("test_from")
+        return {key: value for key, value in self.describe().items() if key not in left_out}
 
     def _floats(self, images: Tensor, range: Range) -> Tensor:
         if range == "standardized":

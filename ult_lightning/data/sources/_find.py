@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ult_lightning.base import unknown
-from ult_lightning.data._errors import DataError
+from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._source import TASKS, Source
-from ult_lightning.data._spec import TaskSpec
+from ult_lightning.data._spec import PATH_KINDS, TaskSpec
 from ult_lightning.data.sources._folder import folder_source, is_folder
 from ult_lightning.data.sources._parquet import is_parquet, parquet_source
 
@@ -18,18 +18,29 @@ def find_source(spec: TaskSpec, data_dir: Path) -> Source:
     Raises:
         DataError: none of them, with the nearest names.
     """
-    if spec.path is not None:
-        path = Path(spec.path).expanduser()
-        maker = folder_source if spec.name == "folder" else parquet_source
-        return maker(path, name=spec.name, origin=f"{spec.name}:{path.resolve()}")
+    columns = {"image": spec.image, "label": spec.label}
+    own = data_dir / spec.name
+    if spec.name == "parquet" or (spec.name not in (*PATH_KINDS, *TASKS) and is_parquet(own)):
+        path, origin = _place(spec, own)
+        return parquet_source(path, name=spec.name, origin=origin, **columns)
+    for key, value in columns.items():
+        if value is not None:
+            wanted = f"no column, since {spec.name} is not read from parquet files of yours"
+            raise data_fault(key, value, wanted, "leave it out")
     if spec.name in TASKS:
         return TASKS.get(spec.name)
-    own = data_dir / spec.name
-    if is_parquet(own):
-        return parquet_source(own, name=spec.name, origin=spec.name)
-    if is_folder(own):
-        return folder_source(own, name=spec.name, origin=spec.name)
+    if spec.name == "folder" or is_folder(own):
+        path, origin = _place(spec, own)
+        return folder_source(path, name=spec.name, origin=origin)
     raise unknown("task", spec.name, [*TASKS.names(), *_own_names(data_dir)], error=DataError)
+
+
+def _place(spec: TaskSpec, own: Path) -> tuple[Path, str]:
+    """Where the data of a spec lies, and the origin that it stands for."""
+    if spec.path is None:
+        return own, spec.name
+    path = Path(spec.path).expanduser()
+    return path, f"{spec.name}:{path.resolve()}"
 
 
 def _own_names(data_dir: Path) -> list[str]:
