@@ -250,3 +250,28 @@ def test_a_change_of_layout_makes_the_prepared_copy_anew(data_dir: Path) -> None
     assert task.describe()["test_from"] is None
     _folder(data_dir / "own", ["val"])
     assert _load(name, data_dir).sizes == {"train": 30, "valid": 30, "test": 30}
+
+
+@both
+def test_a_class_without_test_images_is_said_once_per_task(layout: Layout, data_dir: Path) -> None:
+    name = layout(data_dir / "own", ["train"], classes=5)
+    layout(data_dir / "own", ["val", "test"], classes=4)
+    last = {_folder: "class4", _parquet: "4"}[layout]
+    for _ in range(2):  # read, then from the prepared copy
+        heard: list[str] = []
+        assert _load(name, data_dir, notice=heard.append).sizes == {"train": 50, "valid": 40, "test": 40}
+        assert heard == [
+            f"The validation split of {name} has no image of class {last}.",
+            f"The test split of {name} has no image of class {last}, so its accuracy says nothing of that.",
+        ]
+    heard = []
+    _load(f"{name}:0-3", data_dir, notice=heard.append)
+    assert heard == []
+
+
+def test_many_classes_without_test_images_are_counted(data_dir: Path) -> None:
+    name, heard = _folder(data_dir / "own", ["train"], classes=9), []
+    _folder(data_dir / "own", ["test"], classes=2)
+    _load(name, data_dir, notice=heard.append)
+    assert heard == [f"The test split of {name} has no image of classes class2, class3, class4 and 4 more of its 9, so its "
+                     "accuracy says nothing of those."]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from ult_lightning.data._labels import DROPPED, label_table
 from ult_lightning.data._source import DataSet, Source, Split
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._splits import limited, train_valid
-from ult_lightning.data._task import Task, statistics
+from ult_lightning.data._task import Part, Task, statistics
 from ult_lightning.data.sources import find_source
+
+_NAMED = 3
+"""Classes that a sentence names before it counts the rest."""
 
 
 def load_task(
@@ -58,12 +61,7 @@ def load_task(
         raise data_fault("task", got, "images that differ", "look into its files")
     mean, std = statistics(train_part.images)
     used = tuple(label for label, new in enumerate(table) if new != DROPPED)
-    if whole.test_from is not None and notice is not None:
-        notice(
-            f"{parsed.id} has no test part, so its validation part is the test split, and a part of the training "
-            "images is held out for validation."
-        )
-    return Task(
+    task = Task(
         spec=parsed,
         classes=max(table) + 1,
         class_ids=used,
@@ -79,6 +77,10 @@ def load_task(
         class_names=_class_names(whole, table),
         test_from=whole.test_from,
     )
+    if notice is not None:
+        for sentence in _worth_saying(task):
+            notice(sentence)
+    return task
 
 
 def _parts(
@@ -138,6 +140,31 @@ def _part(split: Split, places: np.ndarray[Any, Any], labels: np.ndarray[Any, An
 
 def _all_alike(images: Tensor) -> bool:
     return all(bool((part == images[0]).all()) for part in torch.split(images, 256))
+
+
+def _worth_saying(task: Task) -> Iterator[str]:
+    """What a user should know of the splits of a task, in sentences."""
+    if task.test_from is not None:
+        yield (
+            f"{task.id} has no test part, so its validation part is the test split, and a part of the training images is "
+            "held out for validation."
+        )
+    splits: tuple[tuple[Part, str], ...] = (("valid", "validation"), ("test", "test"))
+    for split, word in splits:
+        present = set(task.part(split).labels.tolist())
+        names = task.class_names or [str(label) for label in range(task.classes)]
+        absent = [name for label, name in enumerate(names) if label not in present]
+        if not absent:
+            continue
+        several = len(absent) > 1
+        listed = ", ".join(absent[:_NAMED]) + (
+            f" and {len(absent) - _NAMED} more of its {task.classes}" if len(absent) > _NAMED else ""
+        )
+        told = f"The {word} split of {task.id} has no image of class{'es' if several else ''} {listed}"
+        silent = (
+            f", so its accuracy says nothing of {'those' if several else 'that'}" if split == "test" else ""
+        )
+        yield f"{told}{silent}."
 
 
 def _class_names(whole: DataSet, table: tuple[int, ...]) -> tuple[str, ...] | None:
