@@ -275,3 +275,10 @@ def test_many_classes_without_test_images_are_counted(data_dir: Path) -> None:
     _load(name, data_dir, notice=heard.append)
     assert heard == [f"The test split of {name} has no image of classes class2, class3, class4 and 4 more of its 9, so its "
                      "accuracy says nothing of those."]  # fmt: skip
+
+
+@both
+def test_images_of_ones_own_are_shifted_unless_the_spec_says_more(layout: Layout, data_dir: Path) -> None:
+    name = layout(data_dir / "own", ["train"])
+    assert _load(name, data_dir).augmentation == "shift"
+    assert _load({"name": name, "augment": "crop_flip"}, data_dir).augmentation == "crop_flip"

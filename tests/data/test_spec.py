@@ -72,6 +72,8 @@ def test_columns_are_part_of_the_id_and_enter_no_dictionary_unnamed() -> None:
     spec = TaskSpec("parquet", path="/a", labels="0+2", label="kind")
     assert spec.id == "parquet:/a:0+2[label=kind]"
     assert TaskSpec.parse(spec.to_dict()) == spec
+    spec = TaskSpec("mnist", augment="none")
+    assert (spec.id, TaskSpec.parse(spec.to_dict())) == ("mnist", spec)
     assert set(TaskSpec("mnist").to_dict()) == {"name", "labels", "path", "train_limit", "valid_limit"}
 
 
@@ -95,9 +97,11 @@ def test_columns_are_part_of_the_id_and_enter_no_dictionary_unnamed() -> None:
         ({"name": "mnist5k:0-4", "path": "/b"}, "path: got '/b', wanted no path, since only folder and parquet take one"),
         ({"name": "a/b"}, "task: got 'a/b', wanted a task's name"),
         ({"name": "folder:/a", "label": "kind"}, "label: got 'kind', wanted no column, since only parquet files have some"),
+        ({"name": "mnist", "augment": "flip"}, "augment: got 'flip', wanted one of crop_flip, none, shift; did you mean crop_flip"),
+        ({"name": "mnist", "augment": True}, "augment: got True, wanted one of crop_flip, none, shift"),
         ({"name": "parquet:/a", "image": 3}, "image: got 3, wanted the name of a column; leave it out for the usual ones."),
         ({"labels": "parity"}, "task: got {'labels': 'parity'}, wanted the key name"),
-        ({"name": "mnist", "lables": "parity"}, "task key: got 'lables', wanted one of image, label, labels, name, path, "
+        ({"name": "mnist", "lables": "parity"}, "task key: got 'lables', wanted one of augment, image, label, labels, name, path, "
          "train_limit, valid_limit; did you mean labels or label?"),
         ({"name": "mnist", "train_limit": 0}, "train_limit: got 0, wanted a number of images, 1 or more"),
         ({"name": "mnist", "valid_limit": 2.5}, "valid_limit: got 2.5, wanted a number of images, 1 or more"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ult_lightning.data._augment import augment, crop_and_flip, standardize, unit
+from ult_lightning.data._augment import POLICIES, augment, crop_and_flip, standardize, unit
 from ult_lightning.data._cache import default_cache_dir
 from ult_lightning.data._errors import DataError
 from ult_lightning.data._labels import DROPPED, LABEL_MAPS
@@ -31,6 +31,7 @@ __all__ = [
     "DROPPED",
     "FUNCTIONS",
     "LABEL_MAPS",
+    "POLICIES",
     "TASKS",
     "DataError",
     "FunctionSpec",

@@ -76,6 +76,7 @@ def load_task(
         origin_classes=_in_origin(source, used),
         class_names=_class_names(whole, table),
         test_from=whole.test_from,
+        augmentation=parsed.augment or source.augmentation,
     )
     if notice is not None:
         for sentence in _worth_saying(task):

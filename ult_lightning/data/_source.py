@@ -75,6 +75,7 @@ class Source:
     `fetch(data_dir)` downloads them; None where that is not possible. `origin_classes` gives, where sets of one origin
     number their classes differently, the class numbers of the origin that each class stands for. `kept` says
     whether a prepared copy is worth a file; `variant` tells apart what is read from the same files in several ways.
+    `augmentation` is the policy of its tasks: "crop_flip" only where a mirror image is of the same class.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Source:
     origin_classes: tuple[tuple[int, ...], ...] | None = None
     kept: bool = True
     variant: str = ""
+    augmentation: str = "shift"
 
 
 TASKS: Registry[Source] = Registry("task")

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ult_lightning.base import unknown
+from ult_lightning.data._augment import checked_policy
 from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._labels import canonical_labels
 
 PATH_KINDS = ("folder", "parquet")
 _COLUMNS = ("image", "label")
+_UNSAID = (*_COLUMNS, "augment")
+"""Fields that leave no trace where they are at their default."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class TaskSpec:
     `name` is a registered task, the name of a folder in the data folder, or "folder" or "parquet" with a `path`.
     `labels` names a label map or lists classes ("0-4", "0+2+7"; sorted, and relabelled from 0). `train_limit`
     and `valid_limit` are numbers of images, stratified. `image` and `label` name the columns of parquet files (None: the
-    usual names).
+    usual names). `augment` is the policy of augmentation (None: that of the source; "shift" for images of your own).
 
     Raises:
         DataError: anything else.
@@ -34,6 +37,7 @@ class TaskSpec:
     valid_limit: int | None = None
     image: str | None = None
     label: str | None = None
+    augment: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or set(self.name) & set(":/\\"):
@@ -42,6 +46,8 @@ class TaskSpec:
             object.__setattr__(self, "labels", canonical_labels(str(self.labels)))
         self._check_path()
         self._check_columns()
+        if self.augment is not None:
+            checked_policy(self.augment)
         for key in ("train_limit", "valid_limit"):
             value = getattr(self, key)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -114,5 +120,5 @@ class TaskSpec:
         return f"{text}[{','.join(columns)}]" if columns else text
 
     def to_dict(self) -> dict[str, Any]:
-        """Its fields as JSON values, the columns where they are named; `parse` takes it back."""
-        return {key: value for key, value in asdict(self).items() if value is not None or key not in _COLUMNS}
+        """Its fields as JSON values, columns and augment where they are named; `parse` takes it back."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in _UNSAID}

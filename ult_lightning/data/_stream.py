@@ -36,11 +36,13 @@ class TaskStream:
     `batch_size` make one batch). Epoch e starts at global step e * len(self), so that a run which resumes at an
     epoch, with `set_epoch`, sees the batches that an uninterrupted one sees.
 
+    `augment` is as in `Task.policy`, for each task.
+
     The default length is about one pass over all images: sum of the sizes / batch_size for alternate, mean of
     the sizes / batch_size for joint. Iterating does not advance the epoch; `set_epoch` does (Lightning calls it).
 
     Raises:
-        DataError: no tasks, another mixing, or a size that is not a positive whole number.
+        DataError: no tasks, another mixing or policy, or a size that is not a positive whole number.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class TaskStream:
         mixing: Mixing = "alternate",
         seed: int,
         steps_per_epoch: int | None = None,
-        augment: bool = False,
+        augment: bool | str = False,
         range: Range = "standardized",
     ) -> None:
         if not tasks:
@@ -63,7 +65,7 @@ class TaskStream:
         self.batch_size = batch_size
         self.mixing = mixing
         self.seed = seed
-        self.augment = augment
+        self.policies = tuple(task.policy(augment) for task in self.tasks)
         self.range: Range = range
         self.epoch = 0
         self.sampler = self  # Lightning looks for `dataloader.sampler.set_epoch`
@@ -97,14 +99,12 @@ class TaskStream:
 
     def task_batch(self, task: int, step: int) -> TaskBatch:
         """Batch number `step` of one task."""
-        generator = None
-        if self.augment:
+        generator, policy = None, self.policies[task]
+        if policy != "none":
             word = int(random_words(1, "augment", self.seed, task, step)[0])
             generator = torch.Generator().manual_seed(word >> 1)
         index = self.index(task, step)
-        x, y = self.tasks[task].batch(
-            "train", index, augment=self.augment, generator=generator, range=self.range
-        )
+        x, y = self.tasks[task].batch("train", index, augment=policy, generator=generator, range=self.range)
         return TaskBatch(x, y, task)
 
     def index(self, task: int, step: int) -> Tensor:

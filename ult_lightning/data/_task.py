@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import unknown
-from ult_lightning.data._augment import Range, Triple, augment, standardize, unit
+from ult_lightning.data._augment import Range, Triple, checked_policy, standardize, unit
+from ult_lightning.data._augment import augment as augmented
 from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._source import Split
 from ult_lightning.data._spec import TaskSpec
@@ -34,7 +35,7 @@ class Task:
     scale [0, 1], black borders included. `digest` is that of the whole data set. `shots` and `draw` are set
     by `few_shot` only. `class_names` has the name of each class (its original number where the data has no names), None
     where a class stands for several original ones, as in parity. `test_from` is "val" where the data has no test part and
-    its validation part is the test split.
+    its validation part is the test split. `augmentation` is the policy that training under `augment=True` takes.
     """
 
     spec: TaskSpec
@@ -53,6 +54,7 @@ class Task:
     draw: int | None = None
     class_names: tuple[str, ...] | None = None
     test_from: str | None = None
+    augmentation: str = "shift"
 
     @property
     def id(self) -> str:
@@ -83,30 +85,45 @@ class Task:
         train, valid, test = (part.to(device) for part in (self.train, self.valid, self.test))
         return replace(self, train=train, valid=valid, test=test)
 
+    def policy(self, augment: bool | str) -> str:
+        """What `augment` stands for: True is the task's own policy, False is "none", a name is that policy.
+
+        Raises:
+            DataError: another name, with the nearest ones.
+        """
+        if isinstance(augment, bool):
+            return self.augmentation if augment else "none"
+        return checked_policy(augment)
+
     def batch(
         self,
         split: Part,
         index: Tensor,
         *,
-        augment: bool = False,
+        augment: bool | str = False,
         generator: torch.Generator | None = None,
         range: Range = "standardized",
+        rows: slice = slice(None),
     ) -> tuple[Tensor, Tensor]:
         """The images at `index` (b,) int64 as x (b, 3, 32, 32) float32 and y (b,) int64.
 
-        `range` "standardized" has mean 0 and std 1 over the training part, "unit" is [0, 1]. With `augment`,
-        each image is cropped (4 black pixels of padding, before normalisation) and mirrored at random by the
-        CPU `generator`, which is then required.
+        `range` "standardized" has mean 0 and std 1 over the training part, "unit" is [0, 1]. `augment` is as in `policy`;
+        shifts (in 4 black pixels of padding, before normalisation) and mirror images are drawn by the CPU `generator`,
+        which is then required. `rows` are the rows of that batch that are returned, as they are in the whole.
 
         Raises:
-            DataError: another split or range, or `augment` without a generator.
+            DataError: another split, range or policy, or a policy other than "none" without a generator.
         """
-        part = self.part(split)
+        part, policy = self.part(split), self.policy(augment)
         index = index.to(part.images.device)
-        images = part.images.index_select(0, index)
-        if augment:
-            images = _augmented(images, generator)
-        return self._floats(images, range), part.labels.index_select(0, index)
+        if policy == "none":
+            images = part.images.index_select(0, index[rows])
+        elif generator is not None:
+            images = augmented(part.images.index_select(0, index), policy, generator=generator, rows=rows)
+        else:
+            mend = "pass torch.Generator().manual_seed(0)"
+            raise data_fault("generator", None, "a generator where augment is true", mend)
+        return self._floats(images, range), part.labels.index_select(0, index[rows])
 
     def batches(
         self,
@@ -188,11 +205,14 @@ class Task:
             "draw": self.draw,
             "digest": self.digest,
             "test_from": self.test_from,
+            "augmentation": self.augmentation,
         }
 
     def science(self) -> dict[str, Any]:
-        """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows."""
-        left_out = {"id", "origin", "mean", "std", "class_names"}
+        """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows, nor the
+        policy of augmentation, which decides some only where it is used.
+        """
+        left_out = {"id", "origin", "mean", "std", "class_names", "augmentation"}
         if self.test_from is None:
             left_out.add("test_from")
         return {key: value for key, value in self.describe().items() if key not in left_out}
@@ -226,13 +246,6 @@ def statistics(images: Tensor) -> tuple[Triple, Triple]:
     if len(mean) == 1:
         mean, std = mean * 3, std * 3
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
-
-
-def _augmented(images: Tensor, generator: torch.Generator | None) -> Tensor:
-    if generator is None:
-        mend = "pass torch.Generator().manual_seed(0)"
-        raise data_fault("generator", None, "a generator where augment is true", mend)
-    return augment(images, generator=generator)
 
 
 def _numpy(labels: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:

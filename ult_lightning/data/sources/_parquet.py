@@ -210,4 +210,7 @@ def _cifar10_jpeg_files(data_dir: Path) -> list[Path]:
     return _parquet_files(data_dir, path=data_dir / "cifar10_jpeg")
 
 
-TASKS.add("cifar10_jpeg", Source("cifar10_jpeg", "cifar10", _cifar10_jpeg, _cifar10_jpeg_files))
+TASKS.add(
+    "cifar10_jpeg",
+    Source("cifar10_jpeg", "cifar10", _cifar10_jpeg, _cifar10_jpeg_files, augmentation="crop_flip"),
+)
