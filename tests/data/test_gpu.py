@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ult_lightning.data import Task, TaskStream
-from ult_lightning.data._task import statistics
+from ult_lightning.data._augment import statistics
 
 
 @pytest.mark.gpu

@@ -116,7 +116,7 @@ def test_loaders_without_a_trainer(tmp_path: Path) -> None:
 
 def test_tasks_that_are_loaded_already_are_taken_as_they_are(made_task: Any) -> None:
     task = made_task(40)
-    module = TaskDataModule([task], seed=0)
+    module = task.module([task], seed=0)
     module.prepare_data()
     module.setup("fit")
     assert module.tasks[0] is task

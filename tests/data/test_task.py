@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ult_lightning.data import POLICIES, DataError, Task, augment, load_task, standardize, unit
-from ult_lightning.data._task import statistics
+from ult_lightning.data._augment import statistics
 
 
 @pytest.fixture(scope="module")

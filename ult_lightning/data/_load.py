@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ult_lightning.data._augment import statistics
 from ult_lightning.data._cache import data_set
 from ult_lightning.data._errors import data_fault
 from ult_lightning.data._labels import DROPPED, label_table
 from ult_lightning.data._source import DataSet, Source, Split
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._splits import limited, train_valid
-from ult_lightning.data._task import Part, Task, statistics
+from ult_lightning.data._task import Part, Task
 from ult_lightning.data.sources import find_source
 
 _NAMED = 3

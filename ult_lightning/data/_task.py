@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import unknown
-from ult_lightning.data._augment import Range, Triple, checked_policy, standardize, unit
+from ult_lightning.data._augment import Range, Triple, checked_policy, standardize, statistics, unit
 from ult_lightning.data._augment import augment as augmented
 from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._source import Split
@@ -19,11 +19,10 @@ from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._splits import stratified
 
 if TYPE_CHECKING:
+    from ult_lightning.data._module import TaskDataModule
     from ult_lightning.data._stream import TaskBatches, TaskStream
 
 Part = Literal["train", "valid", "test"]
-
-_SMALLEST_STD = 1 / 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +147,13 @@ class Task:
 
         return TaskStream(tasks, **options)
 
+    @staticmethod
+    def module(tasks: Sequence[Task], **options: Any) -> TaskDataModule:
+        """All loaders of several tasks, for a Trainer: a `TaskDataModule` with these options."""
+        from ult_lightning.data._module import TaskDataModule
+
+        return TaskDataModule(tasks, **options)
+
     def ordered(self, split: Part, *, position: int = 0, **options: Any) -> TaskBatches:
         """One split in order, each image once, as `TaskBatch`: a `TaskBatches` with these options."""
         from ult_lightning.data._stream import TaskBatches
@@ -223,29 +229,6 @@ class Task:
         if range == "unit":
             return unit(images)
         raise unknown("range", str(range), get_args(Range), error=DataError)
-
-
-def statistics(images: Tensor) -> tuple[Triple, Triple]:
-    """Mean and standard deviation per channel of uint8 images (n, c, h, w), on the scale [0, 1].
-
-    Neither device nor thread count changes a bit of the result: sums over a row are whole numbers below 2^24,
-    exact in float32, and the rest is added in float64. Grey counts as
-    three equal channels; a std below 1/255 (blank images) is given as 1/255.
-    """
-    count = images.shape[0] * images.shape[2] * images.shape[3]
-    total = squares = torch.zeros(images.shape[1], dtype=torch.float64, device=images.device)
-    for chunk in torch.split(images, 256):
-        levels = chunk.float()
-        total = total + levels.sum(dim=3).double().sum(dim=(0, 2))
-        squares = squares + levels.square_().sum(dim=3).double().sum(dim=(0, 2))
-    mean, std = [], []
-    for first, second in zip(map(int, total.tolist()), map(int, squares.tolist()), strict=True):
-        mean.append(first / count / 255)
-        variance = (second * count - first * first) / (count * count)
-        std.append(max(variance**0.5 / 255, _SMALLEST_STD))
-    if len(mean) == 1:
-        mean, std = mean * 3, std * 3
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
 def _numpy(labels: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:
