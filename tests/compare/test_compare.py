@@ -151,6 +151,19 @@ def test_the_same_data_under_another_name_is_the_same_row_with_the_name_typed(tm
     assert [source["id"] for source in used] == ["mnist5k:0-4", birds.id]
 
 
+def test_a_validation_part_that_is_the_test_split_is_said_once(tmp_path):
+    write_folder(tmp_path / "birds")
+    (tmp_path / "birds" / "test").rename(tmp_path / "birds" / "val")
+    birds = TaskSpec.parse(f"folder:{tmp_path / 'birds'}")
+    said: list[str] = []
+    run_grid(
+        settings(("random_features",), targets=(birds,), seeds=(0, 1)),
+        store=tmp_path / "s",
+        notice=said.append,
+    )
+    assert sum("its validation part is the test split" in line for line in said) == 1
+
+
 def test_the_order_of_the_seeds_changes_no_row(tmp_path):
     one = grid(tmp_path / "a", settings(("dense",), seeds=(0, 1)))
     two = grid(tmp_path / "b", settings(("dense",), seeds=(1,)))

@@ -22,7 +22,7 @@ class Machine:
 
     tickets: TicketStore
     data: Mapping[str, Any]
-    """Keyword arguments of ``load_task``: data_dir, cache_dir, download."""
+    """Keyword arguments of ``load_task``: data_dir, cache_dir, download, notice."""
     device: str = "cpu"
     notice: Notice = print
     force: bool = False
