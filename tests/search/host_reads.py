@@ -23,9 +23,7 @@ class HostReads(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.name().partition("::")[2].partition(".")[0]
-        boolean_index = name == "index" and any(
-            i is not None and i.dtype == torch.bool for i in args[1]
-        )
+        boolean_index = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
         if name in _WAITS or boolean_index:
             self.names.append(name)
         return func(*args, **(kwargs or {}))

@@ -20,7 +20,7 @@ from torch import nn
 from ult_lightning import find_ticket, load_task
 from ult_lightning.base import UltError
 from ult_lightning.data import Task
-from ult_lightning.nets import MaskedParameters, build_mother
+from ult_lightning.nets import build_mother
 from ult_lightning.search import (
     METHODS,
     EmptyLayerWarning,
@@ -35,7 +35,13 @@ from ult_lightning.search import _run as run_module
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket, TicketStore, describe
 
 SMALL = MotherSpec("conv2", options={"width": 0.125})
-FEW = SearchSettings(max_steps=6, batch_size=32)
+FEW = SearchSettings(trainer={"max_steps": 6}, batch_size=32)
+FEW_STEPS = 6
+
+
+def trains(settings: SearchSettings = FEW, **options) -> SearchSettings:
+    """The settings with other options of the method."""
+    return replace(settings, method_options={**settings.method_options.to_dict(), **options})
 
 
 def task(name: str = "digits", seed: int = 0, limit: int = 200):
@@ -50,7 +56,8 @@ def search(sources=None, spec=SMALL, settings=FEW, **more) -> Ticket:
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 def test_every_method_makes_a_ticket_of_the_density_asked_for(method, norm, tmp_path):
     spec = replace(SMALL, norm=norm)
-    ticket = search(spec=spec, settings=replace(FEW, method=method, density=0.3))
+    options = {"scope": "layer"}
+    ticket = search(spec=spec, settings=replace(FEW, method=method, method_options=options, density=0.3))
     for name in ticket.mask.names:
         assert int(ticket.mask[name].sum()) == round(0.3 * ticket.mask[name].size)
     assert bool(ticket.statistics) == (norm == "batch")
@@ -71,16 +78,14 @@ def test_the_same_settings_give_the_same_bits_and_another_seed_gives_others():
 
 
 def test_the_search_moves_the_mask_and_learns_its_sources():
-    mother = build_mother(SMALL)
-    start = MaskedParameters(mother.body, kept_counts({n: tuple(p.shape) for n, p in
-                             {"0.weight": mother.body[0].weight, "3.weight": mother.body[3].weight}.items()}, FEW), seed=0)  # fmt: skip
-    ticket = search([task(limit=1000)], settings=SearchSettings(max_steps=80, batch_size=64))
-    assert not np.array_equal(ticket.mask["3.weight"], start.mask()["3.weight"])
+    start = MaskSearch(SMALL, {"digits": 10}, FEW).method.subnetwork().mask
+    ticket = search([task(limit=1000)], settings=SearchSettings(trainer={"max_steps": 80}, batch_size=64))
+    assert not np.array_equal(ticket.mask["3.weight"], start["3.weight"])
     assert ticket.provenance["validation"]["digits"] > 0.6
 
 
 def test_global_density_is_over_all_weights():
-    ticket = search(settings=replace(FEW, scope="global", density=0.2))
+    ticket = search(settings=replace(trains(scope="global"), density=0.2))
     assert ticket.mask.kept == round(0.2 * ticket.mask.total)
 
 
@@ -93,19 +98,24 @@ def test_a_layer_may_have_a_density_of_its_own():
 @pytest.mark.parametrize("mixing", ["alternate", "joint"])
 def test_two_sources_share_one_mask_that_is_computed_once_per_step(mixing, monkeypatch):
     calls = []
-    update = MaskedParameters.update
-    monkeypatch.setattr(MaskedParameters, "update", lambda self: (calls.append(1), update(self))[1])
+    update = METHODS.get("edge_popup").before_step
+    monkeypatch.setattr(
+        METHODS.get("edge_popup"),
+        "before_step",
+        lambda self, step: (calls.append(step), update(self, step))[1],
+    )
     ticket = search([task(), task("mnist5k")], settings=replace(FEW, mixing=mixing))
     assert set(ticket.provenance["validation"]) == {"digits", "mnist5k"}
     validations, at_start, at_end = 1, 1, 1
-    assert len(calls) == FEW.max_steps + validations + at_start + at_end
+    assert len(calls) == FEW_STEPS + validations + at_start + at_end
+    assert calls[1 : FEW_STEPS + 1] == list(range(FEW_STEPS))
 
 
 def test_global_density_may_leave_one_layer_nothing_and_says_so():
     with pytest.warns(
         EmptyLayerWarning, match=r"keeps nothing of [03].weight: .* raise density, or set scope=layer"
     ):
-        ticket = search(settings=replace(FEW, scope="global", density=0.001, lr=0.0), spec=SMALL)
+        ticket = search(settings=replace(trains(scope="global", lr=0.0), density=0.001), spec=SMALL)
     assert ticket.mask.kept == 1
 
 
@@ -114,7 +124,7 @@ def test_global_density_may_leave_one_layer_nothing_and_says_so():
 )
 def test_best_keeps_the_mask_of_the_best_epoch(accuracies, epochs, monkeypatch):
     """A constant rate, so that the mask after e epochs is that of a search of e epochs."""
-    settings = SearchSettings(max_epochs=3, batch_size=32, lr=1.0, schedule="constant")
+    settings = trains(SearchSettings(trainer={"max_epochs": 3}, batch_size=32), lr=1.0, schedule="constant")
     told = iter(accuracies)
     real = MaskSearch.on_validation_epoch_end
 
@@ -122,7 +132,7 @@ def test_best_keeps_the_mask_of_the_best_epoch(accuracies, epochs, monkeypatch):
         real(self)
         self.history[-1] = dict.fromkeys(self.history[-1], next(told))
 
-    expected = search(settings=replace(settings, max_epochs=epochs)).mask
+    expected = search(settings=replace(settings, trainer={"max_epochs": epochs})).mask
     monkeypatch.setattr(MaskSearch, "on_validation_epoch_end", scripted)
     best = search(settings=replace(settings, select="best"))
     assert best.provenance["mask"] == "best"
@@ -138,7 +148,7 @@ def test_a_search_never_reads_the_test_split(monkeypatch):
     monkeypatch.setattr(
         Task, "batch", lambda self, split, *a, **k: (reads.append(split), batch(self, split, *a, **k))[1]
     )
-    search(settings=replace(FEW, max_steps=None, max_epochs=2, select="best"))
+    search(settings=replace(FEW, trainer={"max_epochs": 2}, select="best"))
     assert set(reads) == {"train", "valid"}
 
 
@@ -151,7 +161,7 @@ def test_the_learning_rate_falls_with_every_step(schedule, monkeypatch):
         "training_step",
         lambda self, *a: (rates.append([g["lr"] for g in self.optimizers().param_groups]), step(self, *a))[1],
     )
-    search(settings=SearchSettings(max_epochs=2, batch_size=40, lr=0.1, head_lr=0.01, schedule=schedule))
+    search(settings=trains(SearchSettings(trainer={"max_epochs": 2}, batch_size=40), schedule=schedule))
     assert len(rates) == 10
     factors = [0.5 * (1 + math.cos(math.pi * t / 10)) if schedule == "cosine" else 1.0 for t in range(10)]
     assert np.allclose(rates, [[0.1 * f, 0.01 * f] for f in factors])
@@ -161,7 +171,9 @@ def test_scores_that_are_not_finite_are_one_sentence_and_leave_no_checkpoint(tmp
     with pytest.raises(
         UltError, match=r"The scores are not finite after step 1; nothing was saved over: try a smaller lr"
     ):
-        search(settings=replace(FEW, max_steps=1, lr=9e29, weight_decay=1e20), run_dir=tmp_path)
+        search(
+            settings=replace(trains(lr=9e29, weight_decay=1e20), trainer={"max_steps": 1}), run_dir=tmp_path
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -179,7 +191,7 @@ def test_a_checkpoint_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(_trainer, "write_bytes", full)
     with pytest.raises(UltError, match="the disk is full"):
-        search(settings=SearchSettings(max_epochs=3, batch_size=50), run_dir=tmp_path)
+        search(settings=SearchSettings(trainer={"max_epochs": 3}, batch_size=50), run_dir=tmp_path)
     (left,) = tmp_path.iterdir()
     assert left.stat().st_size == sizes[0]
     assert torch.load(left, weights_only=False)["global_step"] == 4
@@ -202,7 +214,7 @@ def test_biases_are_masked_apart_and_never_all_pruned():
 
 def test_a_run_folder_of_another_search_is_refused(tmp_path):
     first = search(run_dir=tmp_path)
-    for other in (replace(FEW, seed=7), replace(FEW, density=0.2), replace(FEW, max_steps=9)):
+    for other in (replace(FEW, seed=7), replace(FEW, density=0.2), replace(FEW, trainer={"max_steps": 9})):
         with pytest.raises(
             UltError, match=r"run_dir: got .*, wanted a folder without the checkpoint of another search"
         ):
@@ -285,7 +297,7 @@ def test_biases_that_vanish_are_told():
     with pytest.warns(
         VanishedBiasWarning, match=r"non-zero biases of \d of 25 layers are below 1e-12, from \d+.bias on"
     ):
-        search(spec=spec, settings=replace(FEW, max_steps=1))
+        search(spec=spec, settings=replace(FEW, trainer={"max_steps": 1}))
 
 
 @pytest.mark.parametrize("n", range(5, 400, 7))
@@ -312,17 +324,38 @@ def test_mothers_that_do_not_fit_are_one_sentence(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scope": "global", "densities": {"0.weight": 0.9}}, r"densities: got .*, wanted scope=layer"),
+        (
+            {"method_options": {"scope": "global"}, "densities": {"0.weight": 0.9}},
+            r"densities: got .*, wanted method.options.scope=layer",
+        ),
         ({"density": 0}, r"density: got 0, wanted a number above 0"),
         ({"density": 1.5}, r"density: got 1.5"),
         ({"density": "abc"}, r"density: got 'abc'"),
         ({"method": "egde_popup"}, r"method: got 'egde_popup'.*edge_popup"),
         ({"mixing": "alternat"}, r"mixing: got 'alternat'.*alternate"),
         ({"batch_size": 0}, r"batch_size: got 0"),
-        ({"lr": float("nan")}, r"lr: got nan"),
-        ({"lr": 1e300}, r"lr: got 1e\+300, wanted a number from 0 to below 1e\+30"),
+        ({"method_options": {"lr": float("nan")}}, r"method.options.lr: got nan"),
         (
-            {"scope": "global", "density": 1e-7},
+            {"method_options": {"lr": 1e300}},
+            r"method.options.lr: got 1e\+300, wanted a number at least 0 and below 1e\+30",
+        ),
+        ({"method_options": {"lrr": 1}}, r"option of method.options: got .lrr.*lr"),
+        ({"head_lr": 1e300}, r"head_lr: got 1e\+300, wanted a number from 0 to below 1e\+30"),
+        ({"trainer": {"max_step": 3}}, r"trainer: got .max_step., .*max_steps"),
+        ({"trainer": {"logger": True}}, r"trainer.logger: got True, wanted no value"),
+        (
+            {"trainer": {"accelerator": "cpu"}},
+            r"trainer.accelerator: got .cpu., wanted an argument that changes numbers",
+        ),
+        ({"trainer": {"max_epochs": 0}}, r"trainer.max_epochs: got 0"),
+        ({"trainer": {"precision": "17"}}, r"trainer.precision: got .17."),
+        ({"method": "snip", "method_options": {}, "select": "best"}, r"select: got .best., wanted last"),
+        (
+            {"objective": "frozen_head", "objective_options": {"init": "orthogonl"}},
+            r"objective.options.init: got .orthogonl.*orthogonal",
+        ),
+        (
+            {"method_options": {"scope": "global"}, "density": 1e-7},
             r"keeps none of the 792 weights; say at least density=0.00065",
         ),
         ({"densities": {"0.wieght": 0.5}}, r"densities: got '0.wieght'.*0.weight"),
@@ -346,8 +379,8 @@ def test_empty_sources_are_one_sentence():
 
 def test_a_loss_that_is_not_finite_is_one_sentence_and_leaves_no_ticket(tmp_path):
     store = TicketStore(tmp_path)
-    with pytest.raises(UltError, match=r"The loss is (nan|inf) at step"):
-        search_once(store, [task()], replace(SMALL, norm="none"), replace(FEW, max_steps=30, head_lr=1e29),
+    with pytest.raises(UltError, match=r"The loss is not finite after step \d+; nothing was saved over"):
+        search_once(store, [task()], replace(SMALL, norm="none"), replace(FEW, trainer={"max_steps": 30}, head_lr=1e29),
                     progress=False)  # fmt: skip
     assert store.ids() == ()
 
@@ -382,7 +415,7 @@ from ult_lightning import load_task
 from ult_lightning.search import SearchSettings, search_once
 from ult_lightning.tickets import MotherSpec, TicketStore
 tasks = [load_task({"name": "digits", "train_limit": 320}, seed=0), load_task({"name": "mnist5k", "train_limit": 320}, seed=0)]
-settings = SearchSettings(max_epochs=4, batch_size=32, select="best", augment=True)
+settings = SearchSettings(trainer={"max_epochs": 4}, batch_size=32, select="best", augment=True)
 search_once(TicketStore(sys.argv[1]), tasks, MotherSpec("conv2", options={"width": 0.125}), settings, progress=False)
 """
 
@@ -416,7 +449,7 @@ def test_a_search_killed_outright_resumes_and_ends_with_the_same_bits(tmp_path, 
 
 
 def test_a_conv4_ticket_is_at_most_1_05_bits_per_parameter_and_16_kib(tmp_path):
-    ticket = search(spec=MotherSpec("conv4"), settings=SearchSettings(max_steps=1, batch_size=4))
+    ticket = search(spec=MotherSpec("conv4"), settings=SearchSettings(trainer={"max_steps": 1}, batch_size=4))
     size = ticket.save(tmp_path / "conv4.ticket").stat().st_size
     assert size <= 1.05 * ticket.mask.total / 8 + 16 * 1024
 

@@ -17,9 +17,9 @@ NUMERICS = 2
 
 __all__ = [
     "NUMERICS",
+    "TRAINER_SCIENCE",
     "NoOptions",
     "Options",
-    "TRAINER_SCIENCE",
     "Registry",
     "UltError",
     "atomic_path",

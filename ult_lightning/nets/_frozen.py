@@ -72,7 +72,9 @@ def apply_subnetwork(body: nn.Module, subnetwork: Subnetwork | Mask) -> None:
 
     A bare `Mask` stands for a subnetwork without extras. Raises ``TicketError`` if names or shapes do not fit.
     """
-    _apply(subnetwork if isinstance(subnetwork, Subnetwork) else Subnetwork(subnetwork), mothers.maskable(body))
+    _apply(
+        subnetwork if isinstance(subnetwork, Subnetwork) else Subnetwork(subnetwork), mothers.maskable(body)
+    )
 
 
 def _apply(subnetwork: Subnetwork, parameters: Mapping[str, nn.Parameter]) -> None:

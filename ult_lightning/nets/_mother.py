@@ -28,7 +28,13 @@ _MASKABLE: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Conv1d: ("weight", "bias"),
     nn.Conv2d: ("weight", "bias"),
     nn.Conv3d: ("weight", "bias"),
-    nn.MultiheadAttention: ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias"),
+    nn.MultiheadAttention: (
+        "in_proj_weight",
+        "q_proj_weight",
+        "k_proj_weight",
+        "v_proj_weight",
+        "in_proj_bias",
+    ),
 }
 _Norm = nn.modules.batchnorm._BatchNorm
 

@@ -1,10 +1,7 @@
-"""Finding masks: one file per method, one LightningModule."""
+"""Finding masks: one file per method, one per objective, one LightningModule."""
 
-from ult_lightning.search import _edge_popup as _edge_popup  # registers itself
-from ult_lightning.search._methods import METHODS, Attached, Method
-from ult_lightning.search._module import MaskSearch, optimizer_and_schedule, seeded_head
+from ult_lightning.search._module import MaskSearch, optimizer_and_schedule
 from ult_lightning.search._run import (
-    NUMERICS,
     EmptyLayerWarning,
     SearchError,
     VanishedBiasWarning,
@@ -14,24 +11,25 @@ from ult_lightning.search._run import (
     search_once,
     ticket_id,
 )
-from ult_lightning.search._settings import (
-    SCHEDULES,
+from ult_lightning.search._search_settings import (
     SearchSettings,
     check_density,
     kept_counts,
     resolve_device,
     resolve_precision,
 )
-from ult_lightning.search._trainer import fit_quietly, make_trainer
+from ult_lightning.search._trainer import fit_quietly, make_trainer, quiet_lightning
+from ult_lightning.search.methods import METHODS, Learner, Scorer
+from ult_lightning.search.objectives import OBJECTIVES, Objective, seeded_head
 
 __all__ = [
     "METHODS",
-    "NUMERICS",
-    "SCHEDULES",
-    "Attached",
+    "OBJECTIVES",
     "EmptyLayerWarning",
+    "Learner",
     "MaskSearch",
-    "Method",
+    "Objective",
+    "Scorer",
     "SearchError",
     "SearchSettings",
     "VanishedBiasWarning",
@@ -42,6 +40,7 @@ __all__ = [
     "kept_counts",
     "make_trainer",
     "optimizer_and_schedule",
+    "quiet_lightning",
     "resolve_device",
     "resolve_precision",
     "science_config",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -97,8 +98,8 @@ class MaskSearch(LightningModule):
             wanted = "a method that is trained"
             raise fault("method", self.settings.method, wanted, "find_ticket runs those that are not")
         shapes = {name: tuple(p.shape) for name, p in maskable(body).items()}
-        settings = self.settings
-        kept = kept_counts(shapes, settings, others=body is not self.mother.body)
+        settings = self.settings if body is self.mother.body else replace(self.settings, densities=None)
+        kept = kept_counts(shapes, settings)
         return method(body, kept, settings.method_options, seed=settings.seed, steps=self.steps or 1)
 
     def train(self, mode: bool = True) -> Self:

@@ -6,16 +6,18 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback, Trainer
-from torch import Tensor
+from pytorch_lightning import Callback
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from ult_lightning.base import UltError, digest, environment, fault, once
+from ult_lightning.base import NUMERICS, UltError, check_trainer_arguments, digest, environment, fault, once
 from ult_lightning.nets import (
     Factory,
     FrozenNetwork,
@@ -30,19 +32,17 @@ from ult_lightning.nets import (
     maskable,
     statistics,
 )
-from ult_lightning.search._methods import METHODS, Attached
 from ult_lightning.search._module import MaskSearch
-from ult_lightning.search._settings import SearchSettings, kept_counts
+from ult_lightning.search._search_settings import SearchSettings, kept_counts
 from ult_lightning.search._trainer import KeepBest, fit_quietly, make_trainer, quiet_lightning
+from ult_lightning.search.methods import Learner, Scorer
+from ult_lightning.search.objectives import OBJECTIVES
 from ult_lightning.tickets import Mask, MotherSpec, Subnetwork, Ticket, TicketStore
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
-    from ult_lightning.data import Task
-
-NUMERICS = 1
-"""Raised when a change of the code changes what the same settings give; part of every id."""
+    from ult_lightning.data import Task, TaskBatch, TaskDataModule
 
 STATISTICS_IMAGES = 2_048
 """Training images per source on which normalisation statistics are estimated, for every frozen network alike."""
@@ -74,17 +74,22 @@ def science_config(
 ) -> dict[str, Any]:
     """Everything that decides the ticket's bits, as JSON: machine settings are not in it.
 
-    A mother of your own is told by her fingerprint: the names, shapes and values of her parameters.
+    A mother of your own is known by its fingerprint: the names, shapes and values of its parameters.
     """
     own = {} if module is None else {"module": fingerprint(build_mother(spec, module).body)}
     return {
         "made_by": "search",
         "numerics": NUMERICS,
-        "sources": [t.science() for t in sources],
+        "sources": [_source_config(t, settings) for t in sources],
         "mother": spec.to_dict(),
-        "search": settings.science(),
+        "search": settings.given(),
         **own,
     }
+
+
+def _source_config(task: Task, settings: SearchSettings) -> dict[str, Any]:
+    policy = {"augmentation": task.augmentation} if settings.augment is True else {}
+    return {**task.science(), **policy}
 
 
 def ticket_id(
@@ -139,69 +144,201 @@ def find_ticket(
     settings: SearchSettings | None = None,
     *,
     module: Factory | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    logger: Logger | Sequence[Logger] | None = None,
     device: str = "cpu",
-    logger: Logger | None = None,
     run_dir: str | Path | None = None,
     progress: bool = True,
     notice: Notice = print,
 ) -> Ticket:
     """Searches one mask over one random mother for all ``sources`` together, and returns the ticket.
 
-    With ``run_dir`` a checkpoint is written there after each epoch, and a search that was killed resumes from it.
-    ``module`` is the factory of a mother of your own, whose dropout and the like are off while it is searched. Raises
-    ``UltError`` for empty sources, unknown names, a density that rounds to nothing, a loss that is not finite, and a
-    ``run_dir`` with the checkpoint of another search.
+    Args:
+        sources: the tasks that the search sees.
+        spec: the mother.
+        settings: what the ticket depends on (default: ``SearchSettings()``).
+        module: the factory of a mother of your own, whose dropout and the like are off while it is searched.
+        trainer: further arguments of Lightning's Trainer, by name, that change no number: accelerator, profiler, ...
+        callbacks: of the Trainer; they must leave the numbers as they are.
+        logger: one or several of Lightning's loggers.
+        device: where ``trainer`` does not say so: "cpu", "cuda" or "cuda:1".
+        run_dir: where a checkpoint is written after each epoch; a search that was killed resumes from it.
+        progress: whether a progress bar is shown.
+        notice: what is told in passing goes here, a sentence at a time.
+
+    Raises:
+        UltError: empty sources, unknown names, a density that rounds to nothing, a loss that is not finite, arguments that the
+            Trainer does not take, a search that was stopped before its end, a ``run_dir`` with the checkpoint of another search.
     """
     settings = settings or SearchSettings()
     _check(sources, spec, settings)
     started = time.perf_counter()
-    sources = [t.to(device) for t in sources]
-    mother = build_mother(spec, module).to(device)
-    before = fingerprint(mother.body)
     config = science_config(sources, spec, settings, module=module)
-    _warn_of_vanished_biases(mother, spec)
-    fixed = as_arrays(constants(mother.body))
-    shapes = {name: tuple(p.shape) for name, p in maskable(mother.body).items()}
-    method = METHODS.get(settings.method)(mother.body, kept_counts(shapes, settings), settings)
-    search, trainer, resumed = _fit(
-        mother, method, sources, settings, logger, run_dir, progress, device, notice, digest(config)
+    find = _train if issubclass(settings.method_class, Learner) else _score
+    result = find(
+        sources, spec, settings, module=module, trainer=dict(trainer or {}), callbacks=callbacks, logger=logger,
+        device=device, run_dir=run_dir, progress=progress, notice=notice, identity=digest(config),
+    )  # fmt: skip
+    _warn_of_empty_layers(result.subnetwork.mask)
+    frozen = frozen_on(
+        sources, spec, result.subnetwork, module=module, device=result.device, seed=settings.seed
     )
-    mask = _chosen_mask(trainer, method, shapes)
-    _warn_of_empty_layers(mask)
-    frozen = frozen_on(sources, spec, mask, module=module, device=device, seed=settings.seed)
-    if _originals_fingerprint(mother, shapes) != before:
-        raise SearchError("The mother's weights changed during the search, so no ticket was made; this is a fault of "
-                          f"the method {settings.method}: please report it.")  # fmt: skip
     provenance = {
         "id": digest(config)[:16],
         "made_by": "search",
         "method": settings.method,
-        "settings": settings.science(),
+        "settings": settings.to_dict(),
         "config": config,
         "sources": [{k: v for k, v in t.describe().items() if k != "class_names"} for t in sources],
-        "validation": _validation(frozen, search, sources),
+        "validation": _validation(frozen, result.heads, sources),
         "mask": settings.select,
-        "steps": trainer.global_step,
-        "resumed_from_step": resumed,
-        "seconds": round(search.seconds_before + time.perf_counter() - started, 3),
+        "steps": result.steps,
+        "resumed_from_step": result.resumed,
+        "seconds": round(result.seconds_before + time.perf_counter() - started, 3),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "environment": environment(device),
+        "environment": environment(result.device),
     }
-    stats = as_arrays(statistics(frozen.mother.body))
     return Ticket(
         spec=spec,
-        subnetwork=mask,
-        statistics=stats,
-        fingerprint=before,
+        subnetwork=result.subnetwork,
+        statistics=as_arrays(statistics(frozen.mother.body)),
+        fingerprint=result.fingerprint,
         provenance=provenance,
-        constants=fixed,
+        constants=as_arrays(constants(frozen.mother.body)),
     )
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What a method found, and on what mother."""
+
+    subnetwork: Subnetwork
+    fingerprint: str
+    device: str
+    steps: int = 0
+    heads: Sequence[nn.Module] = ()
+    resumed: int | None = None
+    seconds_before: float = 0.0
+
+
+def _train(
+    sources: Sequence[Task],
+    spec: MotherSpec,
+    settings: SearchSettings,
+    *,
+    module: Factory | None,
+    trainer: dict[str, Any],
+    callbacks: Sequence[Callback],
+    logger: Logger | Sequence[Logger] | None,
+    device: str,
+    run_dir: str | Path | None,
+    progress: bool,
+    notice: Notice,
+    identity: str,
+) -> _Result:
+    """Trains a learner with a Lightning Trainer."""
+    data = _data(sources, spec, settings)
+    batches = data.steps_per_epoch
+    steps, per_epoch = settings.steps(batches), settings.steps_per_epoch(batches)
+    names = dict(zip(_names(sources), [t.classes for t in sources], strict=True))
+    search = MaskSearch(spec, names, settings, steps=steps, module=module, identity=identity)
+    before = _originals_fingerprint(search.mother)
+    _warn_of_vanished_biases(search.mother, spec)
+    checkpoint = None if run_dir is None else Path(run_dir) / "last.ckpt"
+    resumed = _step_of(checkpoint, identity, notice)
+    keeper = KeepBest()
+    loop = make_trainer(
+        {**trainer, **settings.trainer, "max_epochs": -(-steps // per_epoch), "max_steps": steps},
+        device=device,
+        logger=logger,
+        run_dir=run_dir,
+        progress=progress,
+        callbacks=[*callbacks, keeper] if settings.select == "best" else callbacks,
+    )
+    fit_quietly(loop, search, data, checkpoint=None if resumed is None else checkpoint)
+    if loop.global_step != steps:
+        again = "" if checkpoint is None else "; the same search goes on from there"
+        raise SearchError(f"The search was stopped after {loop.global_step} of {steps} steps, by max_time or a callback, "
+                          f"so no ticket was made{again}.")  # fmt: skip
+    if search.validated_step != steps:  # max_steps ended inside an epoch
+        with quiet_lightning():
+            loop.validate(search, datamodule=data, verbose=False)
+    subnetwork = keeper.best_subnetwork(maskable_shapes(search.mother))
+    if subnetwork is None:
+        search.method.before_step(steps)
+        subnetwork = search.method.subnetwork()
+    if _originals_fingerprint(search.mother) != before:
+        raise SearchError("The mother's weights changed during the search, so no ticket was made; this is a fault of "
+                          f"the method {settings.method}: please report it.")  # fmt: skip
+    return _Result(
+        subnetwork=subnetwork,
+        fingerprint=before,
+        device=_word(loop.strategy.root_device),
+        steps=steps,
+        heads=list(search.heads),
+        resumed=resumed,
+        seconds_before=search.seconds_before,
+    )
+
+
+def _score(
+    sources: Sequence[Task],
+    spec: MotherSpec,
+    settings: SearchSettings,
+    *,
+    module: Factory | None,
+    trainer: dict[str, Any],
+    device: str,
+    **_: Any,
+) -> _Result:
+    """Asks a scorer: no training, and no Trainer but for the choice of the device."""
+    check_trainer_arguments(trainer)
+    if trainer.get("accelerator", "auto") != "auto":
+        device = _word(make_trainer(trainer, device=device, progress=False).strategy.root_device)
+    method = settings.method_class
+    assert issubclass(method, Scorer)
+    scorer = method(settings.method_options, seed=settings.seed)
+    mother = build_mother(spec, module).to(device)
+    before = fingerprint(mother.body)
+    _warn_of_vanished_biases(mother, spec)
+    stream = _data([t.to(device) for t in sources], spec, settings).train_dataloader()
+    objective = OBJECTIVES.get(settings.objective)(settings.objective_options, seed=settings.seed)
+    heads = objective.heads(mother.dim(), [t.classes for t in sources]).to(device).requires_grad_(False)
+    weights = settings.loss_weights or (1.0,) * len(sources)
+
+    def loss(network: Mother, batch: Sequence[TaskBatch]) -> Tensor:
+        losses = [weights[b.task] * objective.loss(network(b.x), b.y, heads[b.task]) for b in batch]
+        return torch.stack(losses).sum()
+
+    batches = [stream.step(i) for i in range(scorer.batches)]
+    kept = kept_counts(maskable_shapes(mother), settings)
+    subnetwork = scorer.subnetwork(mother, kept, batches=batches, loss=loss)
+    if fingerprint(mother.body) != before:
+        raise SearchError(f"The method {settings.method} changed the mother's weights, so no ticket was made: please "
+                          "report it.")  # fmt: skip
+    return _Result(subnetwork, before, device)
+
+
+def _data(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) -> TaskDataModule:
+    return sources[0].module(
+        sources,
+        batch_size=settings.batch_size,
+        mixing=cast(Any, settings.mixing),
+        seed=settings.seed,
+        augment=settings.augment or False,
+        range=spec.input.range,
+    )
+
+
+def _word(device: torch.device) -> str:
+    return device.type if device.index is None or device.type == "cpu" else f"{device.type}:{device.index}"
 
 
 def frozen_on(
     sources: Sequence[Task],
     spec: MotherSpec,
-    mask: Mask | None = None,
+    subnetwork: Subnetwork | Mask | None = None,
     *,
     module: Factory | None = None,
     device: str = "cpu",
@@ -212,7 +349,7 @@ def frozen_on(
     The statistics are averages over batches that hold every source in equal parts, of its first
     ``STATISTICS_IMAGES`` images in an order drawn from ``seed``; the same for every frozen network.
     """
-    frozen = freeze(build_mother(spec, module).to(device), mask)
+    frozen = freeze(build_mother(spec, module).to(device), subnetwork)
     estimate_statistics(
         frozen.mother, _statistics_batches([t.to(device) for t in sources], seed, spec.input.range)
     )
@@ -254,40 +391,6 @@ def _check(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) 
         )
 
 
-def _fit(
-    mother: Mother,
-    method: Attached,
-    sources: Sequence[Task],
-    settings: SearchSettings,
-    logger: Logger | None,
-    run_dir: str | Path | None,
-    progress: bool,
-    device: str,
-    notice: Notice,
-    identity: str,
-) -> tuple[MaskSearch, Trainer, int | None]:
-    """Trains scores and heads; also the step that it resumed from, or None."""
-    stream = sources[0].stream(sources, batch_size=settings.batch_size, mixing=settings.mixing, seed=settings.seed,
-                               augment=settings.augment, range=mother.spec.input.range)  # fmt: skip
-    steps = settings.max_steps or settings.max_epochs * len(stream)
-    search = MaskSearch(
-        mother, method, _names(sources), [t.classes for t in sources], settings, steps, identity
-    )
-    checkpoint = None if run_dir is None else Path(run_dir) / "last.ckpt"
-    resumed = _step_of(checkpoint, identity, notice)
-    callbacks: list[Callback] = []
-    if settings.select == "best":
-        callbacks.append(KeepBest())
-    trainer = make_trainer(settings, device=device, logger=logger, run_dir=run_dir, progress=progress,
-                           epochs=-(-steps // len(stream)), steps=steps, callbacks=callbacks)  # fmt: skip
-    valid = [t.ordered("valid", position=i, range=mother.spec.input.range) for i, t in enumerate(sources)]
-    fit_quietly(trainer, search, stream, valid, checkpoint=None if resumed is None else checkpoint)
-    if search.validated_step != steps:  # max_steps ended inside an epoch
-        with quiet_lightning():
-            trainer.validate(search, valid, verbose=False)
-    return search, trainer, resumed
-
-
 def _names(sources: Sequence[Task]) -> list[str]:
     """The ids of the sources, told apart by position where two are the same."""
     ids = [t.id for t in sources]
@@ -317,18 +420,10 @@ def _step_of(checkpoint: Path | None, identity: str, notice: Notice) -> int | No
     return step
 
 
-def _chosen_mask(trainer: Trainer, method: Attached, shapes: Mapping[str, tuple[int, ...]]) -> Mask:
-    keeper = next((c for c in trainer.callbacks if isinstance(c, KeepBest)), None)  # type: ignore[attr-defined]
-    if keeper is not None and keeper.packed is not None:
-        return Mask.unpack(keeper.packed.numpy(), shapes)
-    method.update()
-    return method.mask()
-
-
 def _warn_of_vanished_biases(mother: Mother, spec: MotherSpec) -> None:
     if spec.bias != "nonzero":
         return
-    biases = {name: p for name, p in maskable(mother.body).items() if name.endswith("bias")}
+    biases = {name: p for name, p in _originals(mother).items() if name.endswith("bias")}
     gone = [name for name, p in biases.items() if float(p.abs().max()) < _VANISHED]
     if gone:
         warnings.warn(f"The non-zero biases of {len(gone)} of {len(biases)} layers are below {_VANISHED:g}, from {gone[0]} "
@@ -343,25 +438,42 @@ def _warn_of_empty_layers(mask: Mask) -> None:
                       "raise density, or set scope=layer.", EmptyLayerWarning, stacklevel=3)  # fmt: skip
 
 
-def _validation(frozen: FrozenNetwork, search: MaskSearch, sources: Sequence[Task]) -> dict[str, float]:
-    """Accuracy on each source's validation part, of the frozen network with the head that the search trained."""
-    found = {}
-    for name, head, task in zip(search.names, search.heads, sources, strict=True):
-        right = 0
+def _validation(
+    frozen: FrozenNetwork,
+    heads: Sequence[nn.Module],
+    sources: Sequence[Task],
+) -> dict[str, float]:
+    """Accuracy on each source's validation part, of the frozen network with the head that the search had; none, none."""
+    accuracies: dict[str, float] = {}
+    device = next(frozen.parameters()).device
+    for name, head, task in zip(_names(sources), heads, sources, strict=False):
+        right = torch.zeros((), dtype=torch.int64, device=device)
         with torch.no_grad():
-            for x, y in task.batches("valid", range=frozen.spec.input.range):
-                right += int((head.to(x.device)(frozen(x)).argmax(1) == y).sum())
-        found[name] = right / len(task.valid)
-    return found
+            head = head.to(device)
+            for x, y in task.to(device).batches("valid", range=frozen.spec.input.range):
+                right += (head(frozen(x)).argmax(1) == y).sum()
+        accuracies[name] = int(right) / len(task.valid)
+    return accuracies
 
 
-def _originals_fingerprint(mother: Mother, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """The fingerprint of the weights under the masks."""
-    found: dict[str, Tensor] = {}
-    for name in shapes:
+def maskable_shapes(mother: Mother) -> dict[str, tuple[int, ...]]:
+    """The shape of each maskable parameter, by name, in order; also while they are parametrized."""
+    return {name: tuple(p.shape) for name, p in _originals(mother).items()}
+
+
+def _originals(mother: Mother) -> dict[str, Tensor]:
+    """The maskable parameters, under their parametrizations if they have any."""
+    originals: dict[str, Tensor] = {}
+    for name in maskable(mother.body):
         prefix, _, leaf = name.rpartition(".")
-        original = mother.body.get_submodule(f"{prefix}.parametrizations.{leaf}".lstrip(".")).original
-        assert isinstance(original, Tensor)
-        found[name] = original
+        layer = mother.body.get_submodule(prefix)
+        if parametrize.is_parametrized(layer, leaf):
+            layer, leaf = layer.get_submodule(f"parametrizations.{leaf}"), "original"
+        originals[name] = getattr(layer, leaf)
+    return originals
+
+
+def _originals_fingerprint(mother: Mother) -> str:
+    """The fingerprint of the weights under the parametrizations."""
     rest = {n: p for n, p in constants(mother.body).items() if ".parametrizations." not in f".{n}"}
-    return hash_arrays(as_arrays({**found, **rest}).items())
+    return hash_arrays(as_arrays({**_originals(mother), **rest}).items())

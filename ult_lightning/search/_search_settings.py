@@ -22,7 +22,14 @@ from ult_lightning.search.objectives import OBJECTIVES
 
 _LARGEST = 1e30  # room for the sums and products of float32
 _EPOCHS = 6
-_PRECISIONS = {"32": "32", "32-true": "32", "bf16": "bf16", "bf16-mixed": "bf16", "16": "16", "16-mixed": "16"}
+_PRECISIONS = {
+    "32": "32",
+    "32-true": "32",
+    "bf16": "bf16",
+    "bf16-mixed": "bf16",
+    "16": "16",
+    "16-mixed": "16",
+}
 _TRAINING = ("trainer", "head_lr")
 _DATA = ("objective", "mixing", "loss_weights", "batch_size", "augment")
 _CHOICES = {
@@ -106,7 +113,7 @@ class SearchSettings:
 
     @property
     def precision(self) -> str:
-        """"32", "bf16" or "16"."""
+        """One of "32", "bf16" and "16"."""
         return str(self.trainer.get("precision", "32"))
 
     @property
@@ -148,7 +155,11 @@ class SearchSettings:
         idle: tuple[str, ...] = ()
         if issubclass(self.method_class, Scorer):
             idle = _TRAINING if self.method_class.reads_data else (*_TRAINING, *_DATA)
-        changed = {n: v for n, v in plain.items() if n not in idle and not n.endswith("_options") and v != _DEFAULTS[n]}
+        changed = {
+            n: v
+            for n, v in plain.items()
+            if n not in idle and not n.endswith("_options") and v != _DEFAULTS[n]
+        }
         for family in ("method", "objective"):
             options = getattr(self, f"{family}_options").given()
             if options and family not in idle:

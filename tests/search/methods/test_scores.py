@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ult_lightning.nets import MaskedParameters, build_mother, maskable
+from ult_lightning.nets import build_mother, maskable
+from ult_lightning.search.methods.edge_popup import EdgePopup
 from ult_lightning.tickets import MotherSpec
 
 
@@ -22,11 +23,15 @@ def half(body: nn.Module) -> dict[str, int]:
     return {n: p.numel() // 2 for n, p in maskable(body).items()}
 
 
+def learner(body: nn.Module, kept: dict[str, int], seed: int = 0, **options: object) -> EdgePopup:
+    return EdgePopup(body, kept, EdgePopup.OPTIONS(**options), seed=seed)
+
+
 def test_the_forward_is_the_dense_weight_times_the_mask():
     body, x = linear(), torch.randn(5, 12)
     weights = {n: p.clone() for n, p in maskable(body).items()}
-    masked = MaskedParameters(body, half(body), seed=0)
-    mask = {n: torch.from_numpy(masked.mask()[n].copy()) for n in masked.mask().names}
+    masked = learner(body, half(body))
+    mask = {n: torch.from_numpy(masked.subnetwork().mask[n].copy()) for n in masked.subnetwork().mask.names}
     hidden = torch.relu(x @ (weights["0.weight"] * mask["0.weight"]).T + weights["0.bias"] * mask["0.bias"])
     expected = hidden @ (weights["2.weight"] * mask["2.weight"]).T + weights["2.bias"] * mask["2.bias"]
     torch.testing.assert_close(body(x), expected)
@@ -34,9 +39,9 @@ def test_the_forward_is_the_dense_weight_times_the_mask():
 
 def test_the_gradient_is_straight_through_with_the_sign_of_the_score():
     body, x = linear(), torch.randn(5, 12)
-    masked = MaskedParameters(body, half(body), seed=0)
+    masked = learner(body, half(body))
     body(x).pow(2).sum().backward()
-    subset = masked.subsets["2.weight"]
+    subset = masked.layers["2.weight"]
     weight = body[2].parametrizations.weight.original
     free = (weight * subset.mask).clone().requires_grad_()
     bias = body[2].bias.detach()
@@ -46,9 +51,9 @@ def test_the_gradient_is_straight_through_with_the_sign_of_the_score():
 
 def test_only_scores_have_gradients():
     body = linear()
-    masked = MaskedParameters(body, half(body), seed=0)
+    masked = learner(body, half(body))
     body(torch.randn(5, 12)).sum().backward()
-    assert all(s.grad is not None and bool(s.grad.abs().sum() > 0) for s in masked.scores())
+    assert all(s.grad is not None and bool(s.grad.abs().sum() > 0) for s in masked.parameters())
     trainable = [n for n, p in body.named_parameters() if p.requires_grad]
     assert trainable
     assert all(n.endswith("scores") for n in trainable)
@@ -56,8 +61,8 @@ def test_only_scores_have_gradients():
 
 def test_bias_scores_start_away_from_zero_and_at_the_scale_of_their_layer():
     body = linear()
-    masked = MaskedParameters(body, half(body), seed=0)
-    for name, subset in masked.subsets.items():
+    masked = learner(body, half(body))
+    for name, subset in masked.layers.items():
         fan = 12 if name.startswith("0") else 8
         assert 0.5 / math.sqrt(fan) < float(subset.scores.detach().abs().max()) <= 1 / math.sqrt(fan)
         assert float(subset.scores.detach().abs().min()) > 0
@@ -67,18 +72,18 @@ def test_per_layer_counts_are_exact_in_any_memory_format():
     mother = build_mother(MotherSpec("conv2"))
     body = mother.body.to(memory_format=torch.channels_last)
     kept = {n: round(0.3 * p.numel()) for n, p in maskable(body).items()}
-    masked = MaskedParameters(body, kept, seed=1)
-    for subset in masked.subsets.values():
+    masked = learner(body, kept, seed=1)
+    for subset in masked.layers.values():
         subset.to(memory_format=torch.channels_last)
-    masked.update()
-    mask = masked.mask()
+    masked.before_step(0)
+    mask = masked.subnetwork().mask
     assert {n: int(mask[n].sum()) for n in mask.names} == kept
 
 
 def test_pooled_ranks_weights_and_biases_apart_and_keeps_the_totals():
     mother = build_mother(MotherSpec("lenet_300_100", norm="none", bias="nonzero"))
     kept = {n: round(0.01 * p.numel()) for n, p in maskable(mother.body).items()}
-    mask = MaskedParameters(mother.body, kept, seed=0, pooled=True).mask()
+    mask = learner(mother.body, kept, scope="global").subnetwork().mask
     for leaf in ("weight", "bias"):
         names = [n for n in mask.names if n.endswith(leaf)]
         assert sum(int(mask[n].sum()) for n in names) == sum(kept[n] for n in names)
@@ -90,9 +95,9 @@ def test_pooled_ranks_weights_and_biases_apart_and_keeps_the_totals():
 
 def test_the_masked_weight_is_computed_once_inside_the_cache():
     body = linear()
-    masked = MaskedParameters(body, half(body), seed=0)
+    masked = learner(body, half(body))
     calls = []
-    masked.subsets["0.weight"].register_forward_hook(lambda *_: calls.append(1))
+    masked.layers["0.weight"].register_forward_hook(lambda *_: calls.append(1))
     with parametrize.cached():
         body(torch.randn(2, 12))
         body(torch.randn(2, 12))

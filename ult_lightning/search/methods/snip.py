@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import UltError, option
-from ult_lightning.nets import Mother, evaluating, maskable, statistics
+from ult_lightning.nets import Mother, evaluating, maskable
 from ult_lightning.search.methods.base import METHODS, Loss, Scorer, ScoringOptions, select
 from ult_lightning.tickets import Mask, Subnetwork
 
@@ -46,7 +46,7 @@ class Snip(Scorer):
         """One forward and backward pass per batch, batch norms on the batch's own statistics."""
         assert loss is not None
         parameters = maskable(mother.body)
-        before = {name: buffer.clone() for name, buffer in statistics(mother.body).items()}
+        before = {name: buffer.clone() for name, buffer in mother.named_buffers()}
         flags = {name: p.requires_grad for name, p in parameters.items()}
         gradients: dict[str, Tensor] = {}
         with evaluating(mother):
@@ -63,10 +63,12 @@ class Snip(Scorer):
                 for name, parameter in parameters.items():
                     parameter.requires_grad_(flags[name])
                 with torch.no_grad():
-                    for name, buffer in statistics(mother.body).items():
+                    for name, buffer in mother.named_buffers():
                         buffer.copy_(before[name])
         scores = {name: (gradients[name] * parameters[name].detach()).abs() for name in parameters}
         if not all(bool(torch.isfinite(score).all()) for score in scores.values()):
-            raise UltError("The sensitivities of snip are not finite: try another norm or init, or a smaller width.")
+            raise UltError(
+                "The sensitivities of snip are not finite: try another norm or init, or a smaller width."
+            )
         masks = select(scores, kept, pooled=self.pooled)
         return Subnetwork(Mask({name: mask.cpu().numpy() for name, mask in masks.items()}))
