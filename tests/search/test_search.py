@@ -20,7 +20,6 @@ from torch import nn
 from ult_lightning import find_ticket, load_task
 from ult_lightning.base import UltError
 from ult_lightning.data import Task
-from ult_lightning.nets import build_mother
 from ult_lightning.search import (
     METHODS,
     EmptyLayerWarning,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from ult_lightning.base import UltError
@@ -44,3 +45,24 @@ def verbs_of(experiment: str) -> set[str]:
     file = conf_folder() / "experiment" / f"{experiment}.yaml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     return set(re.findall(rf"ult (\w+) experiment={re.escape(experiment)}\b", text))
+
+
+def experiment_keys(overrides: Collection[str]) -> set[str]:
+    """The plain keys at the top of the experiments of ours that these overrides choose: helpers of their other values."""
+    from omegaconf import OmegaConf
+
+    keys: set[str] = set()
+    for override in overrides:
+        group, _, names = override.lstrip("+").partition("=")
+        for name in names.split(",") if group == "experiment" else ():
+            file = conf_folder() / "experiment" / f"{name.strip()}.yaml"
+            if file.is_file():
+                keys |= {str(key) for key in OmegaConf.load(file) if key != "defaults"}
+    return keys
+
+
+def hydra_version() -> dict[str, str]:
+    """The argument with which Hydra 1.3 behaves as 1.4 does by itself, where it is one."""
+    from hydra import __version__
+
+    return {"version_base": "1.3"} if tuple(map(int, __version__.split(".")[:2])) < (1, 4) else {}

@@ -10,10 +10,18 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from ult_lightning.base import UltError, fault, nearest, unknown, unwritable
+from ult_lightning.base import (
+    UltError,
+    check_trainer_arguments,
+    fault,
+    nearest,
+    trainer_arguments,
+    unknown,
+    unwritable,
+)
 from ult_lightning.cli import _sweep
-from ult_lightning.cli._conf import conf_folder, options_of, verbs_of
-from ult_lightning.cli._messages import sentence
+from ult_lightning.cli._conf import conf_folder, groups, hydra_version, options_of, verbs_of
+from ult_lightning.cli._messages import known_keys, sentence, unknown_key
 from ult_lightning.cli._process import output_refusal
 
 _PLAIN = {
@@ -40,6 +48,8 @@ _KEPT = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
     """Compose `conf/<verb>.yaml` with the arguments and run it once, or once per point of a sweep."""
     flags, overrides = split_flags(arguments)
+    overrides = [_with_trainer_argument(override) for override in overrides]
+    _refuse_unknown_addition(verb, flags, overrides)
     if not {"--config-path", "-cp"} & {flag.partition("=")[0] for flag in flags}:
         _refuse_foreign_experiment(verb, overrides)
     swept = bool({"-m", "--multirun"} & set(flags))
@@ -56,6 +66,36 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
     if watch.error is not None:
         raise watch.error
     return failures
+
+
+_OPEN = ("callbacks.", "hydra.", "logger.", "experiment", "trainer.")
+"""What a user may add with a plus: groups of `_target_` entries and, checked elsewhere, the Trainer's arguments."""
+
+
+def _with_trainer_argument(override: str) -> str:
+    """An argument of Lightning's Trainer may be given with a plus and without, whether our YAML lists it or not."""
+    key, _, _ = override.partition("=")
+    name = key.lstrip("+").removeprefix("trainer.")
+    known = key.lstrip("+").startswith("trainer.") and not key.startswith("~") and name in trainer_arguments()
+    return f"++{override.lstrip('+')}" if known else override
+
+
+def _refuse_unknown_addition(verb: str, flags: Sequence[str], overrides: Sequence[str]) -> None:
+    """Raise UltError for a key behind a plus, or an argument of the Trainer, that nothing reads: before heavy imports.
+
+    What other overrides refer to, and what a folder of the user's own may read, is left to Hydra.
+    """
+    if {flag.partition("=")[0] for flag in flags} & _KEPT or any("hydra.searchpath" in o for o in overrides):
+        return
+    for override in overrides:
+        key, _, value = override.partition("=")
+        name = key.lstrip("+")
+        if name.startswith("trainer.") and verb in ("search", "compare"):
+            check_trainer_arguments({name.removeprefix("trainer."): value})
+        if not key.startswith("+") or name.startswith(_OPEN) or ".options." in name or name in groups():
+            continue
+        if name not in known_keys(verb) and not any(f"${{{name}}}" in other for other in overrides):
+            raise UltError(unknown_key(name, verb, overrides))
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -122,7 +162,7 @@ def _launch(verb: str, overrides: Sequence[str], *, swept: bool) -> None:
     offered: set[str] = set()
     while True:
         try:
-            hydra_main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(job)()
+            hydra_main(config_path=str(conf_folder()), config_name=verb, **hydra_version())(job)()
             return
         except MissingConfigException as missing:
             net = _missing_net(missing)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ult_lightning.base import fault, nearest, unknown, unwritable
-from ult_lightning.cli._conf import groups, options_of
+from ult_lightning.base import fault, nearest, trainer_arguments, unknown, unwritable
+from ult_lightning.cli._conf import conf_folder, groups, hydra_version, options_of
 from ult_lightning.cli._process import output_refusal
 
 _QUOTE = (
@@ -126,7 +126,7 @@ def _ambiguous(key: str, value: str) -> str:
 def _composition(error: Any, verb: str, overrides: Sequence[str]) -> str:
     text = str(error)
     if match := re.match(r"Could not override '(.+?)'", text):
-        return _unknown_key(match[1], verb, overrides)
+        return unknown_key(match[1], verb, overrides)
     if match := re.match(r"Ambiguous value for argument '(.+)'", text):
         key, _, value = match[1].partition("=")
         return _ambiguous(key, value)
@@ -142,8 +142,11 @@ def _composition(error: Any, verb: str, overrides: Sequence[str]) -> str:
     return f"config: {_flat(text).rstrip('.')}."
 
 
-def _unknown_key(key: str, verb: str, overrides: Sequence[str]) -> str:
+def unknown_key(key: str, verb: str, overrides: Sequence[str]) -> str:
+    """The sentence for a key that a verb does not have, with the nearest that it has."""
     known = known_keys(verb, [o for o in overrides if _key(o) != key])
+    if key.startswith("trainer.") and verb in ("search", "compare"):
+        known = [*known, *(f"trainer.{name}" for name in trainer_arguments())]
     near = nearest(key, known) or [k for k in known if k.endswith("." + key.rpartition(".")[2])][:3]
     mend = f"did you mean {' or '.join(near)}?" if near else f"`ult {verb} --cfg job` shows them all"
     return str(fault("key", key, f"a key of `ult {verb}`", mend)).replace("?.", "?")
@@ -155,9 +158,7 @@ def known_keys(verb: str, overrides: Sequence[str] = ()) -> list[str]:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    from ult_lightning.cli._conf import conf_folder
-
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+    with initialize_config_dir(str(conf_folder()), **hydra_version()):
         for chosen in (list(overrides), []):
             try:
                 composed = compose(verb, overrides=chosen)
@@ -188,7 +189,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _memory(verb: str) -> str:
     if verb in ("search", "compare"):
         wanted = "batches that fit the device's memory"
-        return str(fault("trainer.batch_size", "more than fits", wanted, "halve it"))
+        return str(fault("data.batch_size", "more than fits", wanted, "halve it"))
     mend = {
         "transfer": "say train_limit=N, or take a smaller ticket",
         "construct": "take a larger eps or a smaller degree",

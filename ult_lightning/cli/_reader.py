@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,25 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ult_lightning.base import UltError, fault, unknown
+from ult_lightning.cli._conf import experiment_keys
 from ult_lightning.cli._messages import missing_key, omegaconf_sentence
 
 
 class Reader:
-    """Reads keys by dotted name and remembers which, so that a key nobody reads can be refused."""
+    """Reads keys by dotted name and remembers which, so that a key nobody reads can be refused.
 
-    def __init__(self, cfg: DictConfig) -> None:
+    `typed`: the overrides of the command line. A key that a file of ours brings may stay unread, unless it was typed.
+    """
+
+    def __init__(self, cfg: DictConfig, typed: Collection[str] = ()) -> None:
         self._cfg = cfg
         self._read: set[str] = set()
+        keys = {override.partition("=")[0].lstrip("+~") for override in typed}
+        self._ours = experiment_keys(typed) - keys
+
+    def value(self, key: str) -> Any:
+        """Whatever stands there, as plain Python values."""
+        return self._value(key)
 
     def number(self, key: str) -> float:
         """A finite number."""
@@ -136,7 +146,7 @@ class Reader:
         known = list(self._read)
         text = OmegaConf.to_yaml(self._cfg, resolve=False)
         for key in _leaves(self._cfg):
-            if f"${{{key}}}" in text:
+            if f"${{{key}}}" in text or key in self._ours:
                 continue
             if not any(key == read or key.startswith(f"{read}.") for read in self._read):
                 raise unknown("key", key, known) if len(known) < 2 else _unread(key, known, verb)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from ult_lightning.base import UltError, fault
+from ult_lightning.base import TRAINER_SCIENCE, UltError, check_trainer_arguments, fault, unknown
 from ult_lightning.cli._reader import Reader
 
 if TYPE_CHECKING:
@@ -83,10 +83,19 @@ def machine(reader: Reader) -> Machine:
         data_dir=reader.path("data_dir"),
         cache_dir=reader.optional_path("cache_dir"),
         download=reader.flag("download"),
-        device=resolve_device(reader.word("device")),
+        device=resolve_device(_device(reader)),
         threads=threads,
         force=reader.flag("force"),
     )
+
+
+def _device(reader: Reader) -> str:
+    """The device that is asked for: where it is `auto`, the kind of accelerator of the Trainer decides."""
+    device = reader.word("device")
+    accelerator = reader.optional_word("trainer.accelerator") if reader.has("trainer.accelerator") else None
+    if device != "auto" or accelerator in (None, "auto"):
+        return device
+    return "cpu" if accelerator == "cpu" else "cuda"
 
 
 def task_specs(reader: Reader, key: str, limits: Mapping[str, int | None]) -> tuple[TaskSpec, ...]:
@@ -133,41 +142,85 @@ def mother_spec(reader: Reader, *, seed: int, density: float) -> MotherSpec:
 
 def search_settings(reader: Reader, *, seed: int, device: str) -> SearchSettings:
     """The search that the config describes, its precision resolved for `device`."""
-    from ult_lightning.search import METHODS, SearchSettings, resolve_precision
+    from ult_lightning.search import SearchSettings, resolve_precision
 
-    densities = reader.mapping("method.densities")
-    method = reader.word("method.name")
-    METHODS.get(method)
+    trainer = {name: value for name, value in reader.mapping("trainer").items() if name in TRAINER_SCIENCE}
     return SearchSettings(
-        method=method,
+        **member(reader, "method"),
+        **member(reader, "objective"),
         density=reader.number("density"),
-        densities=densities or None,
-        scope=reader.word("method.scope"),
+        densities=reader.mapping("densities") or None,
         mixing=reader.word("mixing"),
         loss_weights=reader.numbers("loss_weights") or None,
-        max_epochs=reader.whole("trainer.max_epochs"),
-        max_steps=reader.optional_whole("trainer.max_steps"),
-        batch_size=reader.whole("trainer.batch_size"),
-        optimizer=reader.word("method.optimizer.name"),
-        lr=reader.number("method.optimizer.lr"),
-        momentum=reader.number("method.optimizer.momentum"),
-        weight_decay=reader.number("method.optimizer.weight_decay"),
-        head_lr=reader.number("method.optimizer.head_lr"),
-        schedule=reader.word("method.optimizer.schedule"),
-        augment=reader.flag("augment"),
+        head_lr=reader.number("head_lr"),
         select=reader.word("select"),
-        precision=resolve_precision(reader.word("trainer.precision"), device),
+        batch_size=reader.whole("data.batch_size"),
+        augment=policy(reader, "augment"),
+        trainer={**trainer, "precision": resolve_precision(str(trainer.get("precision")), device)},
         seed=seed,
     )
 
 
-def refuse_idle_epochs(search: SearchSettings, overrides: Collection[str]) -> None:
+def member(reader: Reader, family: str) -> dict[str, Any]:
+    """The chosen member of a family and its options, as the arguments `FAMILY` and `FAMILY_options`."""
+    return {family: reader.word(f"{family}.name"), f"{family}_options": reader.mapping(f"{family}.options")}
+
+
+def policy(reader: Reader, key: str) -> bool | str:
+    """An augmentation: true, false or the name of one; raises UltError for another name."""
+    from ult_lightning.data import POLICIES
+
+    value = reader.value(key)
+    if isinstance(value, bool | None):
+        return bool(value)
+    if value not in POLICIES:
+        raise unknown(key, str(value), ("true", "false", *POLICIES))
+    return str(value)
+
+
+def trainer_machine(reader: Reader) -> dict[str, Any]:
+    """The Trainer's arguments that change no number; raises UltError for names that the Trainer does not take."""
+    arguments = reader.mapping("trainer")
+    check_trainer_arguments(arguments)
+    return {
+        name: value for name, value in arguments.items() if name not in TRAINER_SCIENCE and value is not None
+    }
+
+
+def callbacks(reader: Reader) -> list[Any]:
+    """The callbacks of the group `callbacks`, made from their `_target_` entries; raises UltError where one cannot be."""
+    from hydra.errors import HydraException
+    from hydra.utils import instantiate
+    from pytorch_lightning import Callback
+
+    made = []
+    for name, node in reader.mapping("callbacks").items():
+        if node is None:
+            continue
+        key = f"callbacks.{name}"
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise fault(
+                key, node, "the key _target_", "name the class, as conf/callbacks/lr_monitor.yaml does"
+            )
+        try:
+            callback = instantiate(node)
+        except HydraException as error:
+            reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
+            raise UltError(f"{key}: {node['_target_']} cannot be made: {reason}.") from error
+        if not isinstance(callback, Callback):
+            raise fault(key, node["_target_"], "a callback of pytorch_lightning")
+        made.append(callback)
+    return made
+
+
+def refuse_idle_epochs(search: SearchSettings, reader: Reader, overrides: Collection[str]) -> None:
     """Raise UltError where the user's own words ask for epochs while a number of steps counts instead."""
     words = {override.partition("=")[0].lstrip("+") for override in overrides}
     if search.max_steps is not None and "trainer.max_epochs" in words:
-        steps = f"trainer.max_steps={search.max_steps}"
-        wanted = f"no value beside {steps}, which counts instead"
-        raise fault("trainer.max_epochs", search.max_epochs, wanted, "add trainer.max_steps=null")
+        wanted = f"no value beside trainer.max_steps={search.max_steps}, which counts instead"
+        raise fault(
+            "trainer.max_epochs", reader.value("trainer.max_epochs"), wanted, "add trainer.max_steps=null"
+        )
 
 
 def head_settings(reader: Reader) -> tuple[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchJob:
-    """Everything that `ult search` was told."""
+    """The typed settings of `ult search`."""
 
     sources: tuple[TaskSpec, ...]
     spec: MotherSpec
     search: SearchSettings
     machine: settings.Machine
+    trainer: Mapping[str, Any]
+    callbacks: Sequence[Any]
     logging: settings.Logging
     out: Path | None
     seed: int
@@ -41,9 +43,13 @@ def job(cfg: DictConfig) -> float | None:
     return run_job(run, "search", cfg)
 
 
-def read(cfg: DictConfig) -> SearchJob:
-    """The typed settings of a composed config; raises UltError for whatever is wrong in it."""
-    reader = Reader(cfg)
+def read(cfg: DictConfig, typed: Sequence[str] = ()) -> SearchJob:
+    """The typed settings of a composed config; raises UltError for whatever is wrong in it.
+
+    `typed`: the overrides of the command line.
+    """
+    reader = Reader(cfg, typed)
+    trainer = settings.trainer_machine(reader)
     machine = settings.machine(reader)
     seed = reader.whole("seed")
     search = settings.search_settings(reader, seed=seed, device=machine.device)
@@ -52,52 +58,58 @@ def read(cfg: DictConfig) -> SearchJob:
         spec=settings.mother_spec(reader, seed=seed, density=search.density),
         search=search,
         machine=machine,
+        trainer=trainer,
+        callbacks=settings.callbacks(reader),
         logging=settings.logging(reader),
         out=reader.optional_path("out"),
         seed=seed,
     )
     reader.refuse_unread("search")
     settings.at_least_one("sources", [spec.id for spec in found.sources])
+    settings.refuse_idle_epochs(search, reader, typed)
     return found
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Search (or reuse) one ticket; returns the mean validation accuracy over the sources."""
-    told = read(cfg)
-    settings.refuse_idle_epochs(told.search, place.overrides)
-    check_file("out", told.out)
-    check_folder("store", told.machine.store)
-    place.claim(told.out)
-    told.machine.start()
+    search_job = read(cfg, place.overrides)
+    check_file("out", search_job.out)
+    check_folder("store", search_job.machine.store)
+    place.claim(search_job.out)
+    search_job.machine.start()
     from ult_lightning.search import search_once
     from ult_lightning.tickets import TicketStore
 
-    tasks = told.machine.load(told.sources, seed=told.seed)
-    store = TicketStore(told.machine.store)
-    config = settings.told_config(cfg, precision=told.search.precision, device=told.machine.device)
-    with told.logging.running(place.folder, _name(told), config) as mirror:
+    tasks = search_job.machine.load(search_job.sources, seed=search_job.seed)
+    store = TicketStore(search_job.machine.store)
+    config = settings.told_config(
+        cfg, precision=search_job.search.precision, device=search_job.machine.device
+    )
+    with search_job.logging.running(place.folder, _name(search_job), config) as mirror:
         ticket, reused = search_once(
             store,
             tasks,
-            told.spec,
-            told.search,
-            force=told.machine.force,
-            device=told.machine.device,
+            search_job.spec,
+            search_job.search,
+            force=search_job.machine.force,
+            device=search_job.machine.device,
+            trainer=search_job.trainer,
+            callbacks=search_job.callbacks,
             logger=mirror.logger,
         )
         path = store.path(ticket.id)
         mirror.log_ticket(ticket, path)
-    if told.out is not None:
-        write_bytes(told.out, path.read_bytes())
-        path = told.out
-    print(end_screen(told, ticket, path, reused=reused, where=mirror.where))
+    if search_job.out is not None:
+        write_bytes(search_job.out, path.read_bytes())
+        path = search_job.out
+    print(end_screen(search_job, ticket, path, reused=reused, where=mirror.where))
     accuracies = _accuracies(ticket)
     return fmean(accuracies.values()) if accuracies else None
 
 
-def end_screen(told: SearchJob, ticket: Ticket, path: Path, *, reused: bool, where: str | None) -> str:
+def end_screen(search_job: SearchJob, ticket: Ticket, path: Path, *, reused: bool, where: str | None) -> str:
     """What the last lines of a search say: the ticket, its file, densities, accuracies, and what to type next."""
-    sources, size = [spec.id for spec in told.sources], path.stat().st_size
+    sources, size = [spec.id for spec in search_job.sources], path.stat().st_size
     seconds = ticket.provenance.get("seconds")
     spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
     did = "Found in the store, nothing to do (force=true searches again)" if reused else f"Searched{spent}"
@@ -114,7 +126,7 @@ def end_screen(told: SearchJob, ticket: Ticket, path: Path, *, reused: bool, whe
     if where is not None:
         lines.append(f"  log         {shown(where)}")
     target = "digits" if not any(s.startswith("digits") for s in sources) else "mnist5k"
-    folders = told.machine.words("store", "data_dir", "cache_dir")
+    folders = search_job.machine.words("store", "data_dir", "cache_dir")
     command = typed("transfer", f"ticket={path}", f"targets=[{target}]", *folders)
     return "\n".join([*lines, "Next:", f"  {command}"])
 
@@ -136,6 +148,6 @@ def _accuracies(ticket: Ticket) -> dict[str, float]:
     return {str(k): float(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
-def _name(told: SearchJob) -> str:
-    sources = "+".join(spec.id for spec in told.sources)
-    return f"search {told.spec.net} d{told.search.density:g} {sources} s{told.seed}"
+def _name(search_job: SearchJob) -> str:
+    sources = "+".join(spec.id for spec in search_job.sources)
+    return f"search {search_job.spec.net} d{search_job.search.density:g} {sources} s{search_job.seed}"
