@@ -273,7 +273,9 @@ def test_an_eps_that_the_laws_cannot_reach_names_widths(say: Say, monkeypatch: p
     from ult_lightning.construct import UnivariatePlan
 
     small = UnivariatePlan((30, 4, 30), 3, 0.5)
-    monkeypatch.setattr("ult_lightning.construct._univariate.plan_univariate", lambda *_, **__: small)
+    monkeypatch.setattr(
+        "ult_lightning.construct.functions._univariate.plan_univariate", lambda *_, **__: small
+    )
     answer = say("construct", "family=univariate", "function=square", "eps=1e-4", "logger=none")
     assert answer.code == 2
     sentence = answer.err.strip().splitlines()[-1]

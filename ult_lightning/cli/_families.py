@@ -138,9 +138,9 @@ class Wish:
 
     def _laws(self) -> Any:
         from ult_lightning import construct
-        from ult_lightning.construct._fourier import count_frequencies
-        from ult_lightning.construct._polynomial import check_exponents
-        from ult_lightning.construct._settings import one_of_styles
+        from ult_lightning.construct._checks import one_of_styles
+        from ult_lightning.construct.functions._fourier import count_frequencies
+        from ult_lightning.construct.functions._polynomial import check_exponents
 
         named = self._named()
         request = self.request()

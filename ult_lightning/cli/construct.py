@@ -120,7 +120,7 @@ def construct_once(
 
     What was asked for leads to the id through a small file beside the tickets; the same construction elsewhere is waited for.
     """
-    from ult_lightning.construct._layers import NUMERICS
+    from ult_lightning.construct._draft import NUMERICS
 
     made: list[Ticket] = []
     key = digest({"made_by": "construct", "numerics": NUMERICS, **wish.request()})[:16]
