@@ -20,6 +20,7 @@ from ult_lightning.cli import search as search_verb
 from ult_lightning.cli import transfer as transfer_verb
 from ult_lightning.cli._job import Place
 from ult_lightning.cli._reader import Reader
+from ult_lightning.construct import FAMILIES
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VERBS = ("search", "construct", "transfer", "compare", "report")
@@ -203,10 +204,14 @@ def test_keys_that_take_a_list_are_known(monkeypatch: pytest.MonkeyPatch) -> Non
     items = Reader.items
     monkeypatch.setattr(Reader, "items", lambda self, key: read.add(key) or items(self, key))
     for verb in READERS:
-        more = ["family=polynomial", "exponents=[[1,0]]"] if verb == "construct" else []
+        more = ["family=polynomial"] if verb == "construct" else []
         READERS[verb](composed(verb, *more))
     with pytest.raises(UltError, match="no rows"):
         report_verb.run(composed("report"), Place(Path(), None, 0, ()))
+    kinds = [FAMILIES.get(name).options for name in FAMILIES]
+    read |= {
+        entry.name for kind in kinds for entry in dataclasses.fields(kind) if "tuple[" in str(entry.type)
+    }
     assert read == _messages.LIST_KEYS
 
 

@@ -88,9 +88,9 @@ class Reader:
         word = self.optional_word(key)
         return None if word is None else Path(word).expanduser()
 
-    def given(self, key: str) -> bool:
-        """Whether the value is anything but null; an empty list is."""
-        return self._value(key) is not None
+    def value(self, key: str) -> Any:
+        """Whatever stands there, in plain containers."""
+        return self._value(key)
 
     def items(self, key: str) -> tuple[Any, ...]:
         """A list, or one value that stands for a list of one; null is empty."""

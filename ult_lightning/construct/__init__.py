@@ -1,13 +1,19 @@
 """Theory as code: subset sums, tickets constructed for polynomials, Fourier bases and given networks, and certificates."""
 
-from ult_lightning.construct._checks import DEFAULT_EPS, STYLES, ConstructError
+from ult_lightning.construct._family import FAMILIES, ConstructError, Family, construct_once
 from ult_lightning.construct._index_sets import frequencies, monomial_values, monomials
 from ult_lightning.construct.certificates import Certificate, head_bound
 from ult_lightning.construct.functions import (
+    DEFAULT_EPS,
     FUNCTIONS,
+    STYLES,
+    FourierOptions,
     FourierPlan,
     Function,
+    PolynomialOptions,
     PolynomialPlan,
+    Style,
+    UnivariateOptions,
     UnivariatePlan,
     fourier_ticket,
     plan_fourier,
@@ -16,7 +22,7 @@ from ult_lightning.construct.functions import (
     polynomial_ticket,
     univariate_ticket,
 )
-from ult_lightning.construct.network import Mode, network_ticket, save_target
+from ult_lightning.construct.network import Mode, NetworkOptions, network_ticket, save_target
 from ult_lightning.construct.subset_sum import (
     SECOND_MOMENT,
     Allocation,
@@ -36,6 +42,7 @@ from ult_lightning.construct.subset_sum import (
 
 __all__ = [
     "DEFAULT_EPS",
+    "FAMILIES",
     "FUNCTIONS",
     "SECOND_MOMENT",
     "STYLES",
@@ -44,13 +51,20 @@ __all__ = [
     "ConstructError",
     "Distribution",
     "Engine",
+    "Family",
+    "FourierOptions",
     "FourierPlan",
     "Function",
     "Mode",
+    "NetworkOptions",
+    "PolynomialOptions",
     "PolynomialPlan",
+    "Style",
     "Subsets",
+    "UnivariateOptions",
     "UnivariatePlan",
     "allocate",
+    "construct_once",
     "elements_needed",
     "failure_rate",
     "fixed_size",

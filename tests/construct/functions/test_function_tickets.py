@@ -240,26 +240,26 @@ def test_a_mother_too_narrow_is_a_failure_in_words_and_no_fresh_draw():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: polynomial_ticket(2, 0), r"degree: got 0, wanted a whole number of at least 1"),
-        (lambda: polynomial_ticket(-1, 2), r"inputs: got -1, wanted a whole number of at least 1"),
-        (lambda: polynomial_ticket(2, 2, 0.0), r"eps: got 0\.0, wanted a number above 0 and below 0\.5"),
+        (lambda: polynomial_ticket(2, 0), r"degree: got 0, wanted a whole number at least 1"),
+        (lambda: polynomial_ticket(-1, 2), r"inputs: got -1, wanted a whole number at least 1"),
+        (lambda: polynomial_ticket(2, 2, 0.0), r"eps: got 0\.0, wanted a number at least 1e-06 and below 0\.5"),
         (lambda: polynomial_ticket(2, 2, -1e-3), r"eps: got -0\.001"),
         (lambda: polynomial_ticket(2, 2, 0.7), r"eps: got 0\.7"),
-        (lambda: polynomial_ticket(2, exponents=[[1, -1]]), r"exponents: got \[1, -1\], wanted rows of 2 whole numbers"),
+        (lambda: polynomial_ticket(2, exponents=[[1, -1]]), r"exponents: got -1, wanted a whole number at least 0"),
         (lambda: polynomial_ticket(2, exponents=[[0, 0]]), r"exponents: got \[0, 0\]"),
         (lambda: polynomial_ticket(2, exponents=[[1, 0], [1, 0]]), r"exponents: got .* each once"),
         (lambda: polynomial_ticket(2, 3, exponents=[[1, 0]]), r"degree: got 3, wanted no degree beside exponents"),
         (lambda: polynomial_ticket(50, 9), r"degree: got 9, wanted at most 20,000 monomials"),
-        (lambda: polynomial_ticket(2, 2, style="three"), r"style: got 'three', wanted one of two, direct"),
+        (lambda: polynomial_ticket(2, 2, style="three"), r"style: got 'three', wanted one of direct, two"),
         (lambda: polynomial_ticket(2, 2, init="kaming_normal"), r"init: got 'kaming_normal'.*did you mean"),
         (
             lambda: polynomial_ticket(2, 2, init="signed_constant"),  # products of equal weights make few numbers
             r"eps: got 0\.001, wanted at least .*, since \d+ sums miss their targets there; take eps=",
         ),
-        (lambda: fourier_ticket(2, 0), r"bound: got 0, wanted a whole number of at least 1"),
+        (lambda: fourier_ticket(2, 0), r"bound: got 0, wanted a whole number at least 1"),
         (lambda: fourier_ticket(30, 5), r"bound: got 5, wanted at most 20,000 features"),
         (lambda: univariate_ticket("lgo"), r"function: got 'lgo'.*did you mean"),
-        (lambda: univariate_ticket("log", 0), r"eps: got 0, wanted a number above 0"),
+        (lambda: univariate_ticket("log", 0), r"eps: got 0, wanted a number at least 1e-06"),
         (
             lambda: univariate_ticket("log", plan=UnivariatePlan((5, 0, 5), 3, 0.5)),
             r"net\.options\.chain: got \[5, 0, 5\], wanted two or three widths of at least 1",

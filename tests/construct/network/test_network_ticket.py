@@ -355,7 +355,7 @@ def test_a_target_that_cannot_be_is_one_sentence(layers, message):
     [
         ({"mode": "L2"}, "mode: got 'L2', wanted one of 2L, L"),
         ({"block": 1}, "block: got 1"),
-        ({"block": 20.0}, "block: got 20.0"),
+        ({"block": 20.5}, "block: got 20.5"),
         ({"eps": 0}, "eps: got 0"),
         ({"init": "unifrom"}, "init: got 'unifrom'.*uniform"),
         ({"calibration": [[0.5, 1.5, 0.0]]}, r"calibration: got 1.5, wanted values in \[0, 1\]"),

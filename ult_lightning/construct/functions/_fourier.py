@@ -9,40 +9,31 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.base import fault
-from ult_lightning.construct._checks import (
-    DEFAULT_EPS,
-    ConstructError,
-    Notice,
-    limit_of,
-    one_of_styles,
-    silent,
-    whole,
-    widths_in_words,
-)
+from ult_lightning.base import fault, option
 from ult_lightning.construct._draft import Draft, Layer
+from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._index_sets import count_frequencies, frequencies
-from ult_lightning.construct.certificates import (
-    Certificate,
-    folded,
-    gamma,
-    propagate,
-    sampled_error,
-    sup_error,
+from ult_lightning.construct.certificates import Certificate, folded, gamma, propagate, sup_error
+from ult_lightning.construct.functions._basis import (
+    Basis,
+    CubeOptions,
+    Style,
+    choose_plan,
+    explain_plan,
+    prune_mother,
 )
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import direct_width
 from ult_lightning.construct.functions._linear_map import build_linear
-from ult_lightning.construct.functions._refine import prune_within
 from ult_lightning.construct.functions._smooth_functions import TriangleWave, minus_cosine
-from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
+from ult_lightning.tickets import InputSpec, Ticket
 
 Floats = NDArray[np.float64]
 Frequencies = NDArray[np.int64]
@@ -54,6 +45,38 @@ _BIAS_UNITS = 14
 _PHASE_GAP = 0.04  # phases of one frequency are a quarter period apart, give or take
 _ROOM = 0.02
 _MOST_FEATURES = 20_000
+
+
+@dataclass(frozen=True)
+class FourierOptions(CubeOptions):
+    """What a ticket for a Fourier basis is chosen by, beyond `CubeOptions`.
+
+    Attributes:
+        bound: all frequencies n with 0 < |n_1| + ... + |n_d| <= ``bound``.
+        fold: whether a triangle wave stands before the cosine (depth for width), or the hidden widths of its chain.
+        wave: hidden widths of the cosine's chain.
+        pieces: linear pieces per period.
+    """
+
+    default_eps = 1e-2
+
+    bound: int = option(2, least=1)
+    fold: bool | tuple[int, ...] = option(False, least=1)
+    wave: tuple[int, ...] | None = option(None, least=1)
+    pieces: int | None = option(None, least=1)
+
+    @property
+    def pieces_per_period(self) -> int | None:
+        """``pieces``, as the plan calls them."""
+        return self.pieces
+
+    def rows(self) -> Frequencies:
+        """The frequencies (k / 2, d); raises ``UltError`` where there are too many."""
+        inputs = self.dimension()
+        if 2 * count_frequencies(inputs, self.bound) > _MOST_FEATURES:
+            mend = f"{inputs} inputs have more frequencies"
+            raise fault("bound", self.bound, f"at most {_MOST_FEATURES:,} features", mend)
+        return frequencies(inputs, self.bound)
 
 
 @dataclass(frozen=True)
@@ -143,32 +166,84 @@ def choose_phases(rows: Frequencies, first: Layer, second: Layer) -> tuple[Float
     return phases, units
 
 
-def _attempt(draft: Draft, rows: Frequencies, plan: FourierPlan) -> tuple[Certificate, list[float]]:
-    """Prune the empty draft; its certificate, and by how many tolerances coefficients were missed."""
-    first, second = draft.stage("frequencies")
-    phases, reserved = choose_phases(rows, first, second)
-    doubled_rows = np.repeat(rows, 2, axis=0).astype(np.float64)
-    _, missed = build_linear(
-        _IN_SCALE * doubled_rows, first, second, _IN_SCALE * plan.frequency_tolerance, reserved=reserved
-    )
-    high = float((phases + np.maximum(doubled_rows, 0).sum(1)).max()) + _ROOM
-    if plan.fold is None:
-        wave, in_scale = minus_cosine(high), _IN_SCALE
-        pieces = math.ceil(plan.pieces_per_period * high)
-    else:
-        wave, in_scale = minus_cosine(0.5), 1.0
-        pieces = math.ceil(plan.pieces_per_period / 2)
-        triangle = TriangleWave(math.ceil(2 * high) / 2)
-        allowed = plan.tolerance * wave.best_error(pieces) / (2 * math.pi)
-        report = build_chain(triangle, draft.stage("fold"), math.ceil(2 * high), tolerance=allowed,
-                             in_scale=_IN_SCALE, economy=1e-6, biases=12)  # fmt: skip
-        missed += report.missed
-    last = draft.stage("wave")
-    if len(last) == 4:
-        pieces = min(pieces, len(last[1].v))
-    report = build_chain(wave, last, pieces, tolerance=plan.tolerance * wave.best_error(pieces),
-                         in_scale=in_scale, out_scale=_OUT_SCALE)  # fmt: skip
-    return certify_fourier(draft, rows, phases), [*missed, *report.missed]
+class _Waves(Basis[FourierPlan]):
+    net = "fourier"
+    wanted = "cos(2 pi (n_j . x + phase_j))"
+
+    def __init__(self, rows: Frequencies, bound: int) -> None:
+        self.rows, self.bound, self.inputs = rows, bound, rows.shape[1]
+        self.twice: Floats = np.repeat(rows, 2, axis=0).astype(np.float64)  # (k, d), two phases each
+
+    def config(self) -> dict[str, Any]:
+        return {"inputs": self.inputs, "bound": self.bound}
+
+    def widths(self, plan: FourierPlan) -> dict[str, Any]:
+        return {"linear": plan.linear, "fold": plan.fold, "wave": plan.wave}
+
+    def net_options(self, plan: FourierPlan) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "features": len(self.twice),
+            "linear": plan.linear,
+            "wave": list(plan.wave),
+            "gain": -_OUT_SCALE,  # the chain makes -cos
+        }
+        return options if plan.fold is None else {**options, "fold": list(plan.fold)}
+
+    def pieces(self, plan: FourierPlan) -> int:
+        return plan.pieces_per_period
+
+    def prune(self, draft: Draft, plan: FourierPlan) -> tuple[Certificate, Sequence[float]]:
+        first, second = draft.stage("frequencies")
+        phases, reserved = choose_phases(self.rows, first, second)
+        wanted, allowed = _IN_SCALE * self.twice, _IN_SCALE * plan.frequency_tolerance
+        _, missed = build_linear(wanted, first, second, allowed, reserved=reserved)
+        high = float((phases + np.maximum(self.twice, 0).sum(1)).max()) + _ROOM
+        if plan.fold is None:
+            wave, in_scale = minus_cosine(high), _IN_SCALE
+            pieces = math.ceil(plan.pieces_per_period * high)
+        else:
+            wave, in_scale = minus_cosine(0.5), 1.0
+            pieces = math.ceil(plan.pieces_per_period / 2)
+            folded_wave = build_chain(
+                TriangleWave(math.ceil(2 * high) / 2),
+                draft.stage("fold"),
+                math.ceil(2 * high),
+                tolerance=plan.tolerance * wave.best_error(pieces) / (2 * math.pi),
+                in_scale=_IN_SCALE,
+                economy=1e-6,
+                biases=12,
+            )
+            missed += folded_wave.missed
+        last = draft.stage("wave")
+        if len(last) == 4:
+            pieces = min(pieces, len(last[1].v))
+        tolerance = plan.tolerance * wave.best_error(pieces)
+        report = build_chain(wave, last, pieces, tolerance=tolerance, in_scale=in_scale, out_scale=_OUT_SCALE)
+        return certify_fourier(draft, self.rows, phases), [*missed, *report.missed]
+
+    def finer(self, plan: FourierPlan, excess: float) -> FourierPlan:
+        """More pieces, as far as the knot layer goes, and tighter tolerances."""
+        grow = min(1.5, 1.03 * math.sqrt(excess))
+        return replace(
+            plan,
+            pieces_per_period=math.ceil(plan.pieces_per_period * grow),
+            tolerance=plan.tolerance * 0.7,
+            frequency_tolerance=plan.frequency_tolerance / grow,
+        )
+
+    def values(self, x: Floats, draft: Draft) -> Floats:
+        turns: Floats = x @ self.twice.T + _phases(draft)
+        return np.cos(2 * math.pi * turns)
+
+    def facts(self, draft: Draft) -> dict[str, Any]:
+        return {"frequencies": np.repeat(self.rows, 2, axis=0).tolist(), "phases": _phases(draft).tolist()}
+
+
+def _phases(draft: Draft) -> Floats:
+    """The phases (k,) that the biases kept add up to."""
+    first, second = (layer.masked() for layer in draft.stage("frequencies"))
+    phases: Floats = (second[0] @ first[1] + second[1]) / _IN_SCALE
+    return phases
 
 
 def certify_fourier(draft: Draft, rows: Frequencies, phases: Floats) -> Certificate:
@@ -197,102 +272,52 @@ def certify_fourier(draft: Draft, rows: Frequencies, phases: Floats) -> Certific
 
 
 def fourier_ticket(
-    inputs: int = 1,
-    bound: int = 2,
-    eps: float | None = None,
+    inputs: int | None = FourierOptions.inputs,
+    bound: int = FourierOptions.bound,
+    eps: float | None = FourierOptions.eps,
     *,
     fold: bool = False,
     seed: int = 0,
-    init: str = "kaiming_normal",
-    style: str = "two",
+    init: str = FourierOptions.init,
+    style: Style = FourierOptions.style,
     plan: FourierPlan | None = None,
     input: InputSpec | None = None,
     notice: Notice = silent,
 ) -> Ticket:
     """Prune one random network into cos(2 pi (n . x + phase)), each within ``eps`` on [0, 1]^d.
 
-    Two phases for every frequency n in Z^d, up to sign, with 0 < |n|_1 <= ``bound``; the ticket's certificate lists both.
-    ``eps``: 1e-2 by default. Other arguments as for `polynomial_ticket`. Raises ``UltError`` for wrong arguments and where the mother does not
-    hold such a ticket; she is never drawn again.
+    Source: Burkholz et al. 2022, their construction for Fourier bases. Two phases for every frequency n in Z^d, up to sign,
+    with 0 < |n|_1 <= ``bound``; the ticket's certificate lists both. ``fold`` puts a triangle wave before the cosine.
+    ``eps``: 1e-2 by default. Other arguments and errors as for `polynomial_ticket`.
     """
-    start = time.perf_counter()
-    whole("inputs", inputs)
-    whole("bound", bound)
-    one_of_styles(style)
-    if 2 * count_frequencies(inputs, bound) > _MOST_FEATURES:
-        raise fault(
-            "bound", bound, f"at most {_MOST_FEATURES:,} features", f"{inputs} inputs have more frequencies"
-        )
-    rows = frequencies(inputs, bound)
-    limit = limit_of("fourier", eps, plan is not None)
-    plan = plan or plan_fourier(rows, limit or DEFAULT_EPS["fourier"], fold=fold, style=style)
-    spec = fourier_mother(
-        plan, rows, seed=seed, init=init, input=input or InputSpec((1, 1, inputs), range="unit")
-    )
-    config: dict[str, Any] = {
-        "family": "fourier", "inputs": inputs, "bound": bound, "eps": limit, "plan": asdict(plan), "spec": spec.to_dict()
-    }  # fmt: skip
-    notice(f"mother of {widths_in_words(1, linear=plan.linear, fold=plan.fold, wave=plan.wave)}")
-    draft = Draft(spec)
-    certificate, used = prune_within(
-        draft,
-        plan,
-        limit,
-        attempt=lambda plan: _attempt(draft, rows, plan),
-        finer=_finer,
-        widths=lambda by: widths_in_words(by, linear=plan.linear, fold=plan.fold, wave=plan.wave),
-        describe=lambda plan: f"{plan.pieces_per_period} pieces per period",
-        notice=notice,
-    )
-    phases = _phases(draft)
-    twice = np.repeat(rows, 2, axis=0).astype(np.float64)
-    sampled = sampled_error(draft, inputs, lambda x: np.cos(2 * math.pi * (x @ twice.T + phases)))
-    found = certificate.to_dict(
-        domain=f"[0, 1]^{inputs}", wanted="cos(2 pi (n_j . x + phase_j))", sampled=sampled
-    )
-    found |= {"frequencies": np.repeat(rows, 2, axis=0).tolist(), "phases": phases.tolist()}
-    provenance = {
-        "method": "fourier",
-        "config": config,
-        "pieces": used.pieces_per_period,
-        "certificate": found,
-    }
-    return draft.ticket(provenance, seconds=time.perf_counter() - start)
+    options = FourierOptions(inputs=inputs, bound=bound, eps=eps, fold=fold, init=init, style=style)
+    return _construct(options, seed=seed, plan=plan, input=input, notice=notice)
 
 
-def _finer(plan: FourierPlan, excess: float) -> FourierPlan:
-    """More pieces, as far as the knot layer goes, and tighter tolerances."""
-    grow = min(1.5, 1.03 * math.sqrt(excess))
-    return replace(
-        plan,
-        pieces_per_period=math.ceil(plan.pieces_per_period * grow),
-        tolerance=plan.tolerance * 0.7,
-        frequency_tolerance=plan.frequency_tolerance / grow,
-    )
-
-
-def _phases(draft: Draft) -> Floats:
-    """The phases (k,) that the biases kept add up to."""
-    first, second = (layer.masked() for layer in draft.stage("frequencies"))
-    found: Floats = (second[0] @ first[1] + second[1]) / _IN_SCALE
-    return found
-
-
-def fourier_mother(
-    plan: FourierPlan,
-    rows: Frequencies,
+def _construct(
+    options: FourierOptions,
     *,
     seed: int,
-    init: str,
-    input: InputSpec,
-) -> MotherSpec:
-    """The mother that ``plan`` describes, with two features per frequency."""
-    options: dict[str, Any] = {
-        "features": 2 * len(rows),
-        "linear": plan.linear,
-        "wave": list(plan.wave),
-        "gain": -_OUT_SCALE,  # the chain makes -cos
-    }
-    if plan.fold is not None:
-        options["fold"] = list(plan.fold)
-    return MotherSpec("fourier", options, norm="none", init=init, bias="nonzero", seed=seed, input=input)
+    plan: FourierPlan | None = None,
+    input: InputSpec | None = None,
+    notice: Notice = silent,
+) -> Ticket:
+    rows, fold = options.rows(), options.fold is not False
+    start, limit = choose_plan(
+        options, plan, lambda eps: plan_fourier(rows, eps, fold=fold, style=options.style)
+    )
+    return prune_mother(
+        _Waves(rows, options.bound),
+        start,
+        limit,
+        seed=seed,
+        init=options.init,
+        input=input or options.input_spec(),
+        notice=notice,
+    )
+
+
+FAMILIES.add(
+    "fourier",
+    Family(FourierOptions, _construct, explain_plan, tasks=("trigonometric", "outside")),
+)

@@ -7,24 +7,16 @@ by all inputs, one random linear layer pair for the exponents r, one net for the
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.base import fault
-from ult_lightning.construct._checks import (
-    DEFAULT_EPS,
-    Notice,
-    limit_of,
-    one_of_styles,
-    silent,
-    whole,
-    widths_in_words,
-)
+from ult_lightning.base import fault, option
 from ult_lightning.construct._draft import Draft
+from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct._index_sets import monomial_values, monomials
 from ult_lightning.construct.certificates import (
     Certificate,
@@ -33,15 +25,21 @@ from ult_lightning.construct.certificates import (
     gamma,
     propagate,
     refine,
-    sampled_error,
     sup_error,
+)
+from ult_lightning.construct.functions._basis import (
+    Basis,
+    CubeOptions,
+    Style,
+    choose_plan,
+    explain_plan,
+    prune_mother,
 )
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import direct_width
 from ult_lightning.construct.functions._linear_map import build_linear
-from ult_lightning.construct.functions._refine import prune_within
 from ult_lightning.construct.functions._smooth_functions import Function, negative_exp
-from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
+from ult_lightning.tickets import InputSpec, Ticket
 
 Floats = NDArray[np.float64]
 Exponents = NDArray[np.int64]
@@ -50,6 +48,57 @@ _MARGIN = 0.01
 """How far beyond the largest exact sum of logarithms the exponential reaches."""
 
 _MOST_FEATURES = 20_000
+
+
+@dataclass(frozen=True)
+class PolynomialOptions(CubeOptions):
+    """What a ticket for monomials is chosen by, beyond `CubeOptions`.
+
+    Attributes:
+        degree: all monomials of total degree 1 to this, 2 where neither this nor ``exponents`` is given.
+        exponents: these monomials instead, one row of d exponents each.
+        log: hidden widths of the logarithm's chain.
+        exp: those of the exponential's.
+        pieces: linear pieces of the two.
+    """
+
+    default_eps = 1e-3
+
+    degree: int | None = option(None, least=1)
+    exponents: tuple[tuple[int, ...], ...] | None = option(None, least=0)
+    log: tuple[int, ...] | None = option(None, least=1)
+    exp: tuple[int, ...] | None = option(None, least=1)
+    pieces: tuple[int, ...] | None = option(None, least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pieces is not None and len(self.pieces) != 2:
+            raise fault("pieces", list(self.pieces), "two numbers, [log,exp]")
+        if self.degree is not None and self.exponents is not None:
+            raise fault("degree", self.degree, "no degree beside exponents", "the exponents say it")
+
+    def dimension(self) -> int:
+        if self.exponents and self.inputs is None and self.pool is None:
+            return len(self.exponents[0])
+        return super().dimension()
+
+    def rows(self) -> Exponents:
+        """The exponents (k, d); raises ``UltError`` for too many monomials, and for rows that are none."""
+        inputs = self.dimension()
+        if self.exponents is None:
+            degree = self.degree or 2
+            count = math.comb(inputs + degree, degree) - 1
+            if count > _MOST_FEATURES:
+                mend = f"{inputs} inputs have {count:,} of that degree: give exponents=..."
+                raise fault("degree", degree, f"at most {_MOST_FEATURES:,} monomials", mend)
+            return monomials(inputs, degree)
+        wanted = f"rows of {inputs} whole numbers >= 0, none of them all 0, each once"
+        for row in self.exponents:
+            if len(row) != inputs or not any(row):
+                raise fault("exponents", list(row), wanted)
+        if len(set(self.exponents)) != len(self.exponents):
+            raise fault("exponents", [list(row) for row in self.exponents], wanted)
+        return np.array(self.exponents, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -123,17 +172,53 @@ def plan_polynomial(exponents: Exponents, eps: float, *, style: str = "two") -> 
     )
 
 
-def _attempt(draft: Draft, exponents: Exponents, plan: PolynomialPlan) -> tuple[Certificate, list[float]]:
-    """Prune the empty draft; its certificate, and by how many tolerances coefficients were missed."""
-    log, _ = logarithm(exponents)
-    exp = exponential(exponents)
-    chains = []
-    for name, function, pieces in zip(("log", "exp"), (log, exp), plan.pieces, strict=True):
-        allowed = plan.tolerance * function.best_error(pieces)
-        chains.append(build_chain(function, draft.stage(name), pieces, tolerance=allowed))
-    first, second = draft.stage("exponents")
-    _, missed = build_linear(exponents.astype(np.float64), first, second, plan.exponent_tolerance)
-    return certify_polynomial(draft, exponents), [*missed, *chains[0].missed, *chains[1].missed]
+class _Monomials(Basis[PolynomialPlan]):
+    net = "polynomial"
+    wanted = "prod_i ((1 + x_i) / 2)^r_ji"
+
+    def __init__(self, exponents: Exponents, *, listed: bool) -> None:
+        """``listed``: whether the exponents were given one by one, not by a degree."""
+        self.exponents, self.listed, self.inputs = exponents, listed, exponents.shape[1]
+
+    def config(self) -> dict[str, Any]:
+        if self.listed:
+            return {"exponents": self.exponents.tolist()}
+        return {"inputs": self.inputs, "degree": int(self.exponents.sum(1).max())}
+
+    def widths(self, plan: PolynomialPlan) -> dict[str, Any]:
+        return {"log": plan.log, "linear": plan.linear, "exp": plan.exp}
+
+    def net_options(self, plan: PolynomialPlan) -> dict[str, Any]:
+        widths = {"log": list(plan.log), "linear": plan.linear, "exp": list(plan.exp)}
+        return {"features": len(self.exponents), **widths}
+
+    def pieces(self, plan: PolynomialPlan) -> tuple[int, int]:
+        return plan.pieces
+
+    def prune(self, draft: Draft, plan: PolynomialPlan) -> tuple[Certificate, Sequence[float]]:
+        chains = []
+        functions = {"log": logarithm(self.exponents)[0], "exp": exponential(self.exponents)}
+        for (name, function), pieces in zip(functions.items(), plan.pieces, strict=True):
+            allowed = plan.tolerance * function.best_error(pieces)
+            chains.append(build_chain(function, draft.stage(name), pieces, tolerance=allowed))
+        first, second = draft.stage("exponents")
+        wanted = self.exponents.astype(np.float64)
+        _, missed = build_linear(wanted, first, second, plan.exponent_tolerance)
+        return certify_polynomial(draft, self.exponents), [*missed, *chains[0].missed, *chains[1].missed]
+
+    def finer(self, plan: PolynomialPlan, excess: float) -> PolynomialPlan:
+        """More pieces, as far as the knot layers go, then tighter tolerances."""
+        grow = min(1.5, 1.02 * math.sqrt(excess))
+        tops = [widths[1] if len(widths) == 3 else widths[0] // 4 for widths in (plan.log, plan.exp)]
+        pieces = [max(n, min(top, math.ceil(n * grow))) for n, top in zip(plan.pieces, tops, strict=True)]
+        if tuple(pieces) == plan.pieces and plan.tolerance > 0.1:
+            exponent_tolerance = plan.exponent_tolerance / 2
+            return replace(plan, tolerance=plan.tolerance / 2, exponent_tolerance=exponent_tolerance)
+        exponent_tolerance = plan.exponent_tolerance / grow**2
+        return replace(plan, pieces=(pieces[0], pieces[1]), exponent_tolerance=exponent_tolerance)
+
+    def values(self, x: Floats, draft: Draft) -> Floats:
+        return monomial_values(x, self.exponents)
 
 
 def certify_polynomial(draft: Draft, exponents: Exponents) -> Certificate:
@@ -205,123 +290,69 @@ def _input_factors(log: PiecewiseLinear, made: Floats, exponents: Exponents) -> 
 
 
 def polynomial_ticket(
-    inputs: int = 1,
-    degree: int | None = None,
-    eps: float | None = None,
+    inputs: int | None = PolynomialOptions.inputs,
+    degree: int | None = PolynomialOptions.degree,
+    eps: float | None = PolynomialOptions.eps,
     *,
     exponents: Sequence[Sequence[int]] | None = None,
     seed: int = 0,
-    init: str = "kaiming_normal",
-    style: str = "two",
+    init: str = PolynomialOptions.init,
+    style: Style = PolynomialOptions.style,
     plan: PolynomialPlan | None = None,
     input: InputSpec | None = None,
     notice: Notice = silent,
 ) -> Ticket:
     """Prune one random network into the monomials of u = (1 + x) / 2, each within ``eps`` on [0, 1]^d.
 
-    All monomials of ``inputs`` variables of total degree 1 to ``degree`` (2 where neither is given), or those of
-    ``exponents`` (k, d), whole numbers >= 0. ``style``: "two" random layers per target layer or "direct". ``plan``: widths and
-    tolerances of your own to begin with; without an ``eps`` beside it (else 1e-3) it is used once, and the certificate says
-    what came out. ``input``: what the
-    network is fed with, by default images (b, 1, 1, d) in [0, 1].
+    Source: Burkholz et al. 2022, their construction for polynomials.
 
-    ``notice`` hears what was chosen and how far it is. Source: Burkholz et al. 2022. Raises ``UltError`` for wrong arguments
-    and where the mother does not hold such a ticket; she is never drawn again.
+    Args:
+        inputs: d; None: the length of a row of ``exponents``, or 1.
+        degree: all monomials of total degree 1 to this; 2 where ``exponents`` is not given either.
+        eps: 1e-6 or more, below 0.5; None: 1e-3, or no limit with ``plan``: that is then used once, and the certificate
+            says what came out.
+        exponents: (k, d) whole numbers >= 0, in place of ``degree``; no row of zeros, none twice.
+        seed: of the mother.
+        init: of the mother, a name in ``ult_lightning.nets.INITS``.
+        style: "two" random layers per layer of the construction, or one: "direct".
+        plan: widths and tolerances to begin with; None: by `plan_polynomial`.
+        input: what the network is fed with; None: images (b, 1, 1, d) in [0, 1].
+        notice: hears what was chosen and how far it is.
+
+    Raises ``UltError`` for wrong arguments, and ``ConstructError`` where the mother does not hold such a ticket; the mother is
+    never drawn again.
     """
-    start = time.perf_counter()
-    powers = check_exponents(inputs, degree, exponents)
-    one_of_styles(style)
-    limit = limit_of("polynomial", eps, plan is not None)
-    plan = plan or plan_polynomial(powers, limit or DEFAULT_EPS["polynomial"], style=style)
-    tops = [
-        widths[1] if len(widths) == 3 else n
-        for widths, n in zip((plan.log, plan.exp), plan.pieces, strict=True)
-    ]
-    plan = replace(plan, pieces=(min(plan.pieces[0], tops[0]), min(plan.pieces[1], tops[1])))
-    fed = input or InputSpec((1, 1, inputs), range="unit")
-    spec = polynomial_mother(plan, powers, seed=seed, init=init, input=fed)
-    config = {
-        "family": "polynomial",
-        **(
-            {"exponents": powers.tolist()}
-            if exponents is not None
-            else {"inputs": inputs, "degree": int(powers.sum(1).max())}
-        ),
-        "eps": limit,
-        "plan": asdict(plan),
-        "spec": spec.to_dict(),
-    }
-    notice(f"mother of {widths_in_words(1, log=plan.log, linear=plan.linear, exp=plan.exp)}")
-    draft = Draft(spec)
-    certificate, used = prune_within(
-        draft,
-        plan,
-        limit,
-        attempt=lambda plan: _attempt(draft, powers, plan),
-        finer=_finer,
-        widths=lambda by: widths_in_words(by, log=plan.log, linear=plan.linear, exp=plan.exp),
-        describe=lambda plan: f"{plan.pieces[0]} and {plan.pieces[1]} pieces",
-        notice=notice,
-    )
-    sampled = sampled_error(draft, inputs, lambda x: monomial_values(x, powers))
-    found = certificate.to_dict(
-        domain=f"[0, 1]^{inputs}", wanted="prod_i ((1 + x_i) / 2)^r_ji", sampled=sampled
-    )
-    provenance = {"method": "polynomial", "config": config, "pieces": used.pieces, "certificate": found}
-    return draft.ticket(provenance, seconds=time.perf_counter() - start)
+    rows: Any = None
+    if exponents is not None:
+        rows = [np.asarray(row).tolist() for row in exponents]
+    options = PolynomialOptions(inputs=inputs, degree=degree, exponents=rows, eps=eps, init=init, style=style)
+    return _construct(options, seed=seed, plan=plan, input=input, notice=notice)
 
 
-def _finer(plan: PolynomialPlan, excess: float) -> PolynomialPlan:
-    """More pieces, as far as the knot layers go, then tighter tolerances."""
-    grow = min(1.5, 1.02 * math.sqrt(excess))
-    tops = [widths[1] if len(widths) == 3 else widths[0] // 4 for widths in (plan.log, plan.exp)]
-    pieces = [max(n, min(top, math.ceil(n * grow))) for n, top in zip(plan.pieces, tops, strict=True)]
-    if tuple(pieces) == plan.pieces and plan.tolerance > 0.1:
-        tighter = plan.tolerance / 2
-        return replace(plan, tolerance=tighter, exponent_tolerance=plan.exponent_tolerance / 2)
-    return replace(plan, pieces=(pieces[0], pieces[1]), exponent_tolerance=plan.exponent_tolerance / grow**2)
-
-
-def polynomial_mother(
-    plan: PolynomialPlan,
-    exponents: Exponents,
+def _construct(
+    options: PolynomialOptions,
     *,
     seed: int,
-    init: str,
-    input: InputSpec,
-) -> MotherSpec:
-    """The mother that ``plan`` describes, with one feature per row of ``exponents``."""
-    options = {
-        "features": len(exponents),
-        "log": list(plan.log),
-        "linear": plan.linear,
-        "exp": list(plan.exp),
-    }
-    return MotherSpec("polynomial", options, norm="none", init=init, bias="nonzero", seed=seed, input=input)
+    plan: PolynomialPlan | None = None,
+    input: InputSpec | None = None,
+    notice: Notice = silent,
+) -> Ticket:
+    rows = options.rows()
+    start, limit = choose_plan(options, plan, lambda eps: plan_polynomial(rows, eps, style=options.style))
+    chains = zip((start.log, start.exp), start.pieces, strict=True)
+    first, second = (min(n, widths[1]) if len(widths) == 3 else n for widths, n in chains)
+    return prune_mother(
+        _Monomials(rows, listed=options.exponents is not None),
+        replace(start, pieces=(first, second)),
+        limit,
+        seed=seed,
+        init=options.init,
+        input=input or options.input_spec(),
+        notice=notice,
+    )
 
 
-def check_exponents(inputs: int, degree: int | None, exponents: Sequence[Sequence[int]] | None) -> Exponents:
-    """The exponents asked for, (k, d); raises ``UltError`` for what cannot be some."""
-    whole("inputs", inputs)
-    if exponents is None:
-        degree = whole("degree", 2 if degree is None else degree)
-        count = math.comb(inputs + degree, degree) - 1
-        if count > _MOST_FEATURES:
-            wanted = f"at most {_MOST_FEATURES:,} monomials"
-            raise fault(
-                "degree", degree, wanted, f"{inputs} inputs have {count:,} of that degree: give exponents=..."
-            )
-        return monomials(inputs, degree)
-    if degree is not None:
-        raise fault("degree", degree, "no degree beside exponents", "the exponents say it")
-    rows = [list(row) for row in exponents]
-    wanted = f"rows of {inputs} whole numbers >= 0, none of them all 0, each once"
-    for row in rows:
-        good = (
-            len(row) == inputs and all(isinstance(r, int | np.integer) and r >= 0 for r in row) and any(row)
-        )
-        if not good:
-            raise fault("exponents", row, wanted)
-    if not rows or len({tuple(row) for row in rows}) != len(rows):
-        raise fault("exponents", rows, wanted)
-    return np.array(rows, dtype=np.int64)
+FAMILIES.add(
+    "polynomial",
+    Family(PolynomialOptions, _construct, explain_plan, tasks=("polynomials", "products")),
+)

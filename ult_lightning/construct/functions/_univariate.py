@@ -1,33 +1,47 @@
-"""Tickets for a function of one variable."""
+"""Tickets for a function of one variable (Burkholz et al. 2022, the univariate nets of their constructions)."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.construct._checks import (
-    DEFAULT_EPS,
-    Notice,
-    limit_of,
-    one_of_styles,
-    silent,
-    widths_in_words,
-)
+from ult_lightning.base import fault, option
 from ult_lightning.construct._draft import Draft
-from ult_lightning.construct.certificates import Certificate, folded, propagate, sampled_error, sup_error
+from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
+from ult_lightning.construct.certificates import Certificate, folded, propagate, sup_error
+from ult_lightning.construct.functions._basis import (
+    Basis,
+    BasisOptions,
+    Style,
+    choose_plan,
+    explain_plan,
+    prune_mother,
+)
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import direct_width
-from ult_lightning.construct.functions._refine import prune_within
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
-from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
+from ult_lightning.tickets import Ticket
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class UnivariateOptions(BasisOptions):
+    """What a ticket for a function of one variable is chosen by, beyond `BasisOptions`.
+
+    ``function``: a name in `FUNCTIONS`; ``chain``: hidden widths; ``pieces``: linear pieces.
+    """
+
+    default_eps = 1e-3
+
+    function: str | None = None
+    chain: tuple[int, ...] | None = option(None, least=1)
+    pieces: int | None = option(None, least=1)
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,46 @@ def plan_univariate(function: Function, eps: float, *, style: str = "two") -> Un
     return UnivariatePlan((wide, math.ceil(1.25 * pieces) + 2, wide), pieces, tolerance)
 
 
+class _OneFunction(Basis[UnivariatePlan]):
+    net = "univariate"
+
+    def __init__(self, function: Function) -> None:
+        self.function, self.wanted = function, function.name
+        self.interval = (function.low, function.high)
+
+    @property
+    def domain(self) -> str:
+        return f"[{self.function.low:g}, {self.function.high:g}]"
+
+    def config(self) -> dict[str, Any]:
+        return {"function": self.function.name, "interval": list(self.interval)}
+
+    def widths(self, plan: UnivariatePlan) -> dict[str, Any]:
+        return {"chain": plan.chain}
+
+    def net_options(self, plan: UnivariatePlan) -> dict[str, Any]:
+        return {"chain": list(plan.chain)}
+
+    def pieces(self, plan: UnivariatePlan) -> int:
+        return plan.pieces
+
+    def prune(self, draft: Draft, plan: UnivariatePlan) -> tuple[Certificate, Sequence[float]]:
+        allowed = plan.tolerance * self.function.best_error(plan.pieces)
+        report = build_chain(self.function, draft.stage("function"), plan.pieces, tolerance=allowed)
+        return certify_univariate(draft, self.function), report.missed
+
+    def finer(self, plan: UnivariatePlan, excess: float) -> UnivariatePlan:
+        """More pieces, as far as the knot layer goes, then a tighter tolerance."""
+        most = plan.chain[1] if len(plan.chain) == 3 else plan.chain[0] // 4
+        pieces = min(most, math.ceil(plan.pieces * min(1.5, 1.02 * math.sqrt(excess))))
+        if pieces <= plan.pieces:
+            return replace(plan, tolerance=plan.tolerance / 2) if plan.tolerance > 0.05 else plan
+        return replace(plan, pieces=pieces)
+
+    def values(self, x: Floats, draft: Draft) -> Floats:
+        return self.function.f(x[:, 0])[:, None]
+
+
 def certify_univariate(draft: Draft, function: Function) -> Certificate:
     """The exact sup error on the function's interval, float32 arithmetic of the frozen network included."""
     (net,) = folded(draft)
@@ -62,11 +116,11 @@ def certify_univariate(draft: Draft, function: Function) -> Certificate:
 
 def univariate_ticket(
     function: str | Function,
-    eps: float | None = None,
+    eps: float | None = UnivariateOptions.eps,
     *,
     seed: int = 0,
-    init: str = "kaiming_normal",
-    style: str = "two",
+    init: str = UnivariateOptions.init,
+    style: Style = UnivariateOptions.style,
     plan: UnivariatePlan | None = None,
     notice: Notice = silent,
 ) -> Ticket:
@@ -76,60 +130,28 @@ def univariate_ticket(
     derivative. The network takes images (b, 1, 1, 1) whose pixel is the variable. Other arguments and errors as for
     `polynomial_ticket`.
     """
-    start = time.perf_counter()
     wanted = FUNCTIONS.get(function)() if isinstance(function, str) else function
-    one_of_styles(style)
-    limit = limit_of("univariate", eps, plan is not None)
-    plan = plan or plan_univariate(wanted, limit or DEFAULT_EPS["univariate"], style=style)
-    if len(plan.chain) == 3:
-        plan = replace(plan, pieces=min(plan.pieces, plan.chain[1]))
-    options = {"chain": list(plan.chain)}
-    spec = MotherSpec("univariate", options, norm="none", init=init, bias="nonzero", seed=seed,
-                      input=InputSpec((1, 1, 1), range="unit"))  # fmt: skip
-    config: dict[str, Any] = {
-        "family": "univariate",
-        "function": wanted.name,
-        "interval": [wanted.low, wanted.high],
-        "eps": limit,
-        "plan": asdict(plan),
-        "spec": spec.to_dict(),
-    }
-    draft = Draft(spec)
-    certificate, used = prune_within(
-        draft,
-        plan,
-        limit,
-        attempt=_attempts(draft, wanted),
-        finer=_finer,
-        widths=lambda by: widths_in_words(by, chain=plan.chain),
-        describe=lambda plan: f"{plan.pieces} pieces",
-        notice=notice,
+    options = UnivariateOptions(eps=eps, init=init, style=style)
+    return _construct(options, function=wanted, seed=seed, plan=plan, notice=notice)
+
+
+def _construct(
+    options: UnivariateOptions,
+    *,
+    seed: int,
+    function: Function | None = None,
+    plan: UnivariatePlan | None = None,
+    notice: Notice = silent,
+) -> Ticket:
+    if function is None and options.function is None:
+        raise fault("function", None, "a name", "for example function=sin")
+    wanted = function or FUNCTIONS.get(str(options.function))()
+    start, limit = choose_plan(options, plan, lambda eps: plan_univariate(wanted, eps, style=options.style))
+    if len(start.chain) == 3:
+        start = replace(start, pieces=min(start.pieces, start.chain[1]))
+    return prune_mother(
+        _OneFunction(wanted), start, limit, seed=seed, init=options.init, input=None, notice=notice
     )
-    sampled = sampled_error(
-        draft, 1, lambda x: wanted.f(x[:, 0])[:, None], interval=(wanted.low, wanted.high)
-    )
-    domain = f"[{wanted.low:g}, {wanted.high:g}]"
-    found = certificate.to_dict(domain=domain, wanted=wanted.name, sampled=sampled)
-    provenance = {"method": "univariate", "config": config, "pieces": used.pieces, "certificate": found}
-    return draft.ticket(provenance, seconds=time.perf_counter() - start)
 
 
-def _attempts(
-    draft: Draft,
-    function: Function,
-) -> Callable[[UnivariatePlan], tuple[Certificate, tuple[float, ...]]]:
-    def attempt(plan: UnivariatePlan) -> tuple[Certificate, tuple[float, ...]]:
-        allowed = plan.tolerance * function.best_error(plan.pieces)
-        report = build_chain(function, draft.stage("function"), plan.pieces, tolerance=allowed)
-        return certify_univariate(draft, function), report.missed
-
-    return attempt
-
-
-def _finer(plan: UnivariatePlan, excess: float) -> UnivariatePlan:
-    """More pieces, as far as the knot layer goes, then a tighter tolerance."""
-    most = plan.chain[1] if len(plan.chain) == 3 else plan.chain[0] // 4
-    pieces = min(most, math.ceil(plan.pieces * min(1.5, 1.02 * math.sqrt(excess))))
-    if pieces <= plan.pieces:
-        return replace(plan, tolerance=plan.tolerance / 2) if plan.tolerance > 0.05 else plan
-    return replace(plan, pieces=pieces)
+FAMILIES.add("univariate", Family(UnivariateOptions, _construct, explain_plan))

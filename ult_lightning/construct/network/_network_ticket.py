@@ -12,26 +12,23 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from ult_lightning.base import fault, unknown
-from ult_lightning.construct._checks import ConstructError, Notice, silent
+from ult_lightning.base import Options, fault, option
 from ult_lightning.construct._draft import Draft
+from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._steps import Step
 from ult_lightning.construct.certificates import network_bound
 from ult_lightning.construct.network._prune_layer import Solved
 from ult_lightning.construct.network._prune_network import Mode, Settings, prune_network
 from ult_lightning.construct.network._target import input_shape_of, outputs, read_target
-from ult_lightning.tickets import InputSpec, MotherSpec
-
-if TYPE_CHECKING:
-    from ult_lightning.tickets import Ticket
+from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
 
 Shape = tuple[int, int, int]
 
@@ -42,18 +39,38 @@ _FEW_INPUTS = 4
 _SAMPLE = 256
 
 
+@dataclass(frozen=True)
+class NetworkOptions(Options):
+    """What a ticket for a network is chosen by, see `network_ticket`; ``target`` and ``calibration`` (.npy) name files."""
+
+    target: str | None = None
+    mode: Mode = "2L"
+    block: int = option(20, least=2, most=200)
+    eps: float = option(1e-2, above=0, below=1)
+    init: str = "uniform"
+    calibration: str | None = None
+    feedback: bool = True
+    low_noise: bool | None = None
+    input_shape: tuple[int, ...] | None = option(None, least=1)
+
+    def settings(self) -> Settings:
+        """What pruning needs to know."""
+        quiet = self.mode == "L+1" if self.low_noise is None else self.low_noise
+        return Settings(self.mode, self.block, self.eps, self.feedback, quiet)
+
+
 def network_ticket(
     target: nn.Module | str | os.PathLike[str],
     *,
-    mode: Mode = "2L",
-    block: int = 20,
-    eps: float = 1e-2,
+    mode: Mode = NetworkOptions.mode,
+    block: int = NetworkOptions.block,
+    eps: float = NetworkOptions.eps,
     seed: int = 0,
-    init: str = "uniform",
+    init: str = NetworkOptions.init,
     calibration: ArrayLike | Tensor | None = None,
-    feedback: bool = True,
-    low_noise: bool | None = None,
-    input_shape: Sequence[int] | None = None,
+    feedback: bool = NetworkOptions.feedback,
+    low_noise: bool | None = NetworkOptions.low_noise,
+    input_shape: Sequence[int] | None = NetworkOptions.input_shape,
     notice: Notice = silent,
 ) -> Ticket:
     """A ticket whose features are the outputs (logits) of ``target`` on inputs in [0, 1]; the mother is drawn once.
@@ -80,39 +97,80 @@ def network_ticket(
 
     Raises UltError for a target or settings that cannot be, and where more than half of the target's weights missed ``eps``.
     """
-    start = time.perf_counter()
-    settings = _settings(mode, block, eps, feedback, low_noise)
-    steps = read_target(target)
+    options = NetworkOptions(
+        mode=mode,
+        block=block,
+        eps=eps,
+        init=init,
+        feedback=feedback,
+        low_noise=low_noise,
+        input_shape=None if input_shape is None else tuple(input_shape),
+    )
     data = None if calibration is None else _calibration(calibration)
-    shape = input_shape_of(steps, input_shape, data)
+    return _prune_to_target(target, options, data, seed, notice)
+
+
+def _construct(options: NetworkOptions, *, seed: int, notice: Notice = silent) -> Ticket:
+    if options.target is None:
+        mend = "write it with ult_lightning.construct.save_target(module, path)"
+        raise fault("target", None, "a file", mend)
+    data = None if options.calibration is None else _calibration(_array(options.calibration))
+    return _prune_to_target(os.path.expanduser(options.target), options, data, seed, notice)
+
+
+def _prune_to_target(
+    target: nn.Module | str | os.PathLike[str],
+    options: NetworkOptions,
+    data: Tensor | None,
+    seed: int,
+    notice: Notice,
+) -> Ticket:
+    start = time.perf_counter()
+    settings = options.settings()
+    steps = read_target(target)
+    shape = input_shape_of(steps, options.input_shape, data)
     points = _uniform(seed, shape) if data is None else _shaped(data, shape)
     gauged, gain = _gauge(steps)
-    spec = _mother(gauged, gain, settings, shape, seed, init)
+    spec = _mother(gauged, gain, settings, shape, seed, options.init)
     draft = Draft(spec)
     effective, solved = prune_network(gauged, draft.layers, settings, points, notice)
     targets, missed = (sum(getattr(s, key) for s in solved) for key in ("targets", "missed"))
     if 2 * missed > targets:
-        wanted = f"a block in which more than half of the {targets} subset sums come within eps={eps}"
-        raise fault(
-            "block", block, wanted, f"try block={max(15, 2 * block)} or a larger eps", error=ConstructError
-        )
+        wanted = f"a block in which more than half of the {targets} subset sums come within eps={options.eps}"
+        mend = f"try block={max(15, 2 * options.block)} or a larger eps"
+        raise fault("block", options.block, wanted, mend, error=ConstructError)
     bound = network_bound(gauged, effective, shape) / gain
-    known = None if data is None and not feedback else points
-    config = _config(steps, settings, shape, init, known) | {"seed": seed}
+    known = None if data is None and not options.feedback else points
+    config = _config(steps, settings, shape, options.init, known) | {"seed": seed}
     certificate = {"kind": "interval (loose)", "bound": bound, **_sampled(draft, steps, points, seed)}
     facts = {**_facts(steps, draft, solved), "certificate": certificate}
     return draft.ticket({"method": "network", "config": config, **facts}, seconds=time.perf_counter() - start)
 
 
-def _settings(mode: str, block: int, eps: float, feedback: bool, low_noise: bool | None) -> Settings:
-    if mode not in get_args(Mode):
-        raise unknown("mode", mode, get_args(Mode))
-    if isinstance(block, bool) or not isinstance(block, int) or not 2 <= block <= 200:
-        raise fault("block", block, "a whole number from 2 to 200", "20 is a good choice")
-    if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
-        raise fault("eps", eps, "a number in (0, 1)", "0.01 is a good choice")
-    quiet = mode == "L+1" if low_noise is None else low_noise
-    return Settings("2L" if mode == "2L" else "L+1", block, float(eps), feedback, quiet)
+def _explain(ticket: Ticket, options: NetworkOptions) -> list[tuple[str, str]]:
+    per, sums, missed = (ticket.provenance[key] for key in ("kept_per_parameter", "subset_sums", "missed"))
+    return [
+        ("per weight", f"{per:.2f} kept parameters for each of the target's that is not 0"),
+        (
+            "sums",
+            f"{sums:,} subset sums of up to {options.block} candidates, {missed:,} of them off by more than eps",
+        ),
+    ]
+
+
+FAMILIES.add("network", Family(NetworkOptions, _construct, _explain, files=("target", "calibration")))
+
+
+def _array(path: str) -> NDArray[np.float64]:
+    """The numbers of a .npy file; raises ``UltError`` for any other."""
+    wanted = "a .npy file of inputs in [0, 1], as numpy.save writes them"
+    try:
+        array = np.load(os.path.expanduser(path), allow_pickle=False)
+    except (OSError, ValueError, EOFError) as cause:
+        raise fault("calibration", path, wanted) from cause
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise fault("calibration", path, wanted)
+    return array.astype(np.float64)
 
 
 def _calibration(given: ArrayLike | Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ult_lightning.construct._checks import Notice, silent
 from ult_lightning.construct._draft import Layer
+from ult_lightning.construct._family import Notice, silent
 from ult_lightning.construct._steps import Step
 from ult_lightning.construct.certificates import Effective
 from ult_lightning.construct.network._feedback import Feedback
