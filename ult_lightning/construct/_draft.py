@@ -70,7 +70,7 @@ class Layer:
 
 
 class Draft:
-    """A mother drawn once from her spec, and the masks that grow over her. Nothing is kept at first.
+    """A mother drawn once from its spec, and the masks that grow over it. Nothing is kept at first.
 
     Raises ``UltError`` for mothers without non-zero biases or with a norm, and as `build_mother` does.
     """

@@ -265,10 +265,10 @@ def test_no_targets_give_no_subsets(engine: Engine) -> None:
 
 
 def test_tables_list_every_subset_once() -> None:
-    subsets = _numpy_engine._subsets(9, 4)
+    subsets = _numpy_engine.subsets_of(9, 4)
     assert len({tuple(row) for row in subsets.tolist()}) == len(subsets) == 126
     assert (np.diff(subsets, axis=1) > 0).all()
-    assert _numpy_engine._subsets(3, 0).shape == (1, 0)
+    assert _numpy_engine.subsets_of(3, 0).shape == (1, 0)
 
 
 POOL = np.linspace(-1, 1, 9)

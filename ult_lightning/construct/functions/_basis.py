@@ -1,4 +1,4 @@
-"""Bases of functions, and one mother that is pruned to them more and more finely until her certificate is good enough."""
+"""Bases of functions, and one mother that is pruned to them more and more finely until its certificate is good enough."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 import numpy as np
@@ -105,7 +106,7 @@ class CubeOptions(BasisOptions):
 class Basis(ABC, Generic[Plan]):
     """Functions of d variables, one per feature, and how a mother is pruned to them by a plan of widths and tolerances.
 
-    ``net``: the mother's net, which is the family's name too; ``wanted``: the functions in words; ``inputs``: d;
+    ``net``: the mother's net, which is the family's name too; ``net_options``: its options beside widths; ``wanted``: the functions in words; ``inputs``: d;
     ``interval``: the range of every variable; ``domain``: that of them all, in words.
     """
 
@@ -113,6 +114,7 @@ class Basis(ABC, Generic[Plan]):
     wanted: str
     inputs: int = 1
     interval: tuple[float, float] = (0.0, 1.0)
+    net_options: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def domain(self) -> str:
@@ -124,11 +126,7 @@ class Basis(ABC, Generic[Plan]):
 
     @abstractmethod
     def widths(self, plan: Plan) -> dict[str, Any]:
-        """The mother's widths by name, None for a part that she lacks."""
-
-    @abstractmethod
-    def net_options(self, plan: Plan) -> dict[str, Any]:
-        """The options of the mother's net."""
+        """The mother's widths by name, None for a part that it lacks."""
 
     @abstractmethod
     def pieces(self, plan: Plan) -> int | tuple[int, ...]:
@@ -185,16 +183,18 @@ def prune_mother(
     good enough; the mother is never drawn again.
     """
     start = time.perf_counter()
+    widths = {name: width for name, width in basis.widths(plan).items() if width is not None}
+    listed = {name: list(width) if isinstance(width, tuple) else width for name, width in widths.items()}
     spec = MotherSpec(
         basis.net,
-        basis.net_options(plan),
+        {**basis.net_options, **listed},
         norm="none",
         init=init,
         bias="nonzero",
         seed=seed,
         input=input or InputSpec((1, 1, basis.inputs), range="unit"),
     )
-    notice(f"mother of {plan_words(basis.widths(plan))}")
+    notice(f"mother of {plan_words(widths)}")
     draft = Draft(spec)
     certificate, used = _prune_within(basis, draft, plan, eps, notice)
     sampled = sampled_error(draft, basis.inputs, lambda x: basis.values(x, draft), interval=basis.interval)

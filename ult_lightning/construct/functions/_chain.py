@@ -7,30 +7,17 @@ only, so that its ReLU changes nothing, and the output weighs unit k by U4[k]: f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.construct._draft import Layer
-from ult_lightning.construct.functions._knots import Candidates, candidates, choose_knots
+from ult_lightning.construct.functions._knots import Candidates, Knots, candidates, choose_knots
 from ult_lightning.construct.functions._smooth_functions import Function, minimax_values
-from ult_lightning.construct.subset_sum import cheapest, sparsest
+from ult_lightning.construct.subset_sum import serve
 
 Floats = NDArray[np.float64]
 
 _SMALLEST_OUTPUT = 1e-3  # new output weights below it would need many terms
-
-
-@dataclass(frozen=True)
-class ChainReport:
-    """What a chain came out as: knots used, the error of the piecewise-linear function aimed at, and coefficients that
-    missed their tolerance, by how many times.
-    """
-
-    knots: int
-    aimed: float
-    missed: tuple[float, ...]
 
 
 class _Coefficients:
@@ -50,14 +37,7 @@ class _Coefficients:
         paid = np.flatnonzero(ready & self.paid)
         new = np.flatnonzero(ready & ~self.paid & (np.abs(self.scale) > _SMALLEST_OUTPUT))
         values = source * self.scale
-        found = cheapest(values[paid], values[new], target, tolerance)
-        units = np.concatenate([paid[found.kept], new[found.new]])
-        error = found.error
-        if error > tolerance and ready.any():
-            every = np.flatnonzero(ready)
-            more = sparsest(values[None, every], np.array([target]), tolerance)
-            if more.errors[0] < error:
-                units, error = every[more.chosen[0]], float(more.errors[0])
+        units, error = serve(values, paid, new, np.flatnonzero(ready), target, tolerance)
         if error > tolerance:
             self.missed.append(error / tolerance)
         taken[units] = True
@@ -75,24 +55,25 @@ def build_chain(
     out_scale: float = 1.0,
     economy: float = 0.02,
     biases: int = 6,
-) -> ChainReport:
+) -> tuple[float, ...]:
     """Keep, in ``layers`` (three or four of them), what makes ``out_scale`` f(x) from the input ``in_scale`` x.
 
-    ``pieces``: linear pieces to use at most; of two random layers the second has a unit for each. ``tolerance``: how far each knot's value may be off, as an error of f. Going from
+    Returns by how many tolerances coefficients were missed that were missed. ``pieces``: linear pieces to use at most; of two
+    random layers the second has a unit for each. ``tolerance``: how far each knot's value may be off, as an error of f. Going from
     right to left, each coefficient aims at the wanted value at the *next* knot given all errors so far, so that they do
     not add up. ``economy``: what a parameter counts in the choice of knots, see `choose_knots`; ``biases``: units of the first
     layer that serve as constants for them all.
     """
     *front, mix, out = layers
-    found = candidates(tuple(front), in_scale, biases=biases)
+    pool = candidates(tuple(front), in_scale, biases=biases)
     pieces = min(pieces, len(front[-1].v)) if len(front) == 2 else pieces
-    cover, chosen = choose_knots(function, found, pieces, once=len(front) == 2, economy=economy)
-    path = _Path(function, found, cover, chosen, _Coefficients(mix, out), tolerance * out_scale, out_scale)
+    knots = choose_knots(function, pool, pieces, once=len(front) == 2, economy=economy)
+    path = _Path(function, pool, knots, _Coefficients(mix, out), tolerance * out_scale, out_scale)
     path.right_sided()
     path.left_sided()
     for entry in path.used:
-        found.switch_on(entry)
-    return ChainReport(len(chosen), path.aimed, tuple(path.coefficients.missed))
+        pool.switch_on(entry)
+    return tuple(path.coefficients.missed)
 
 
 class _Path:
@@ -101,20 +82,19 @@ class _Path:
     def __init__(
         self,
         function: Function,
-        found: Candidates,
-        cover: int | None,
-        chosen: NDArray[np.int64],
+        pool: Candidates,
+        chosen: Knots,
         coefficients: _Coefficients,
         tolerance: float,
         scale: float,
     ) -> None:
-        self.function, self.found, self.cover = function, found, cover
+        self.function, self.pool, self.cover = function, pool, chosen.cover
         self.coefficients, self.tolerance, self.scale = coefficients, tolerance, scale
-        chosen = chosen[np.argsort(-found.tau[chosen])]
-        self.rights = [int(i) for i in chosen if not found.left[i]]
-        self.lefts = [int(i) for i in chosen if found.left[i]]
-        self.knots = np.concatenate([[function.low], np.sort(found.tau[chosen]), [function.high]])
-        values, self.aimed = minimax_values(function, self.knots)
+        inside = chosen.inside[np.argsort(-pool.tau[chosen.inside])]
+        self.rights = [int(i) for i in inside if not pool.left[i]]
+        self.lefts = [int(i) for i in inside if pool.left[i]]
+        self.knots = np.concatenate([[function.low], np.sort(pool.tau[inside]), [function.high]])
+        values, _ = minimax_values(function, self.knots)
         self.offsets = scale * (values - function.f(self.knots))
         self.bends = np.diff(scale * np.diff(values) / np.diff(self.knots))
         self.right_slopes: list[tuple[float, float]] = []  # (knot, slope change)
@@ -132,16 +112,16 @@ class _Path:
 
     def _make(self, entry: int, slope: float, low: float, high: float) -> float:
         """The feature with that change of slope at its knot, right to within the tolerance over [low, high]."""
-        w = float(self.found.slope[entry])
+        w = float(self.pool.slope[entry])
         allowed = self.tolerance / (w * (high - low)) / self._weight(low, high)
         self.used.append(entry)
-        return w * self.coefficients.realise(slope / w, int(self.found.unit[entry]), allowed)
+        return w * self.coefficients.realise(slope / w, int(self.pool.unit[entry]), allowed)
 
     def right_sided(self) -> None:
         """Features that grow to the right: the plain change of slope at their knot."""
-        others = np.array([self.found.tau[i] for i in self.lefts])
+        others = np.array([self.pool.tau[i] for i in self.lefts])
         for entry in self.rights:
-            tau = float(self.found.tau[entry])
+            tau = float(self.pool.tau[entry])
             below = others[others < tau]
             low = float(below.max()) if len(below) else self.function.low
             bend = self.bends[int(np.argmin(np.abs(self.knots - tau))) - 1]
@@ -149,7 +129,7 @@ class _Path:
 
     def left_sided(self) -> None:
         """The affine part, then the features that grow to the left, each aiming at the next one's knot."""
-        taus = [float(self.found.tau[i]) for i in self.lefts]
+        taus = [float(self.pool.tau[i]) for i in self.lefts]
         stops = [self.function.high, *taus, self.function.low]
         entries = list(self.lefts)
         if self.cover is not None:
@@ -166,12 +146,12 @@ class _Path:
             needed = (value - self.wanted(following)) / (
                 at - following
             ) - slope  # slope to the right of `following`
-            left = bool(self.found.left[entry])
+            left = bool(self.pool.left[entry])
             sign = -1.0 if left else 1.0
             made = sign * self._make(entry, sign * needed, following, at)
             slope += made
             if number == 0:
-                tau = float(self.found.tau[entry])
+                tau = float(self.pool.tau[entry])
                 base = made * (at - tau)
                 value = base + self._constant(at, value - base)
             value -= slope * (at - following)

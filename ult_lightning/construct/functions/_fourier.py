@@ -30,7 +30,7 @@ from ult_lightning.construct.functions._basis import (
     prune_mother,
 )
 from ult_lightning.construct.functions._chain import build_chain
-from ult_lightning.construct.functions._knots import direct_width
+from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
 from ult_lightning.construct.functions._smooth_functions import TriangleWave, minus_cosine
 from ult_lightning.tickets import InputSpec, Ticket
@@ -81,7 +81,7 @@ class FourierOptions(CubeOptions):
 
 @dataclass(frozen=True)
 class FourierPlan:
-    """Widths of the mother and how finely she is pruned.
+    """Widths of the mother and how finely it is pruned.
 
     ``linear``: units between inputs and frequencies; ``wave``: hidden widths of the cosine chain (three, or two for one random
     layer per target layer); ``fold``: those of the triangle wave before it, or None. ``pieces_per_period`` of the cosine.
@@ -109,16 +109,11 @@ def plan_fourier(rows: Frequencies, eps: float, *, fold: bool = False, style: st
     span = _span(rows)
     wide = round(40 * bits)
     pieces = math.ceil(per_period / 2) if fold else math.ceil(per_period * span)
-    middle = (lambda n: (math.ceil(1.25 * n) + 2,)) if style == "two" else (lambda n: ())
-
-    def first(n: int) -> int:
-        return max(wide, direct_width(n)) if style == "direct" else wide
-
-    kinks = math.ceil(2 * span)
+    middle = (4 * math.ceil(2 * span),) if style == "two" else ()
     return FourierPlan(
         linear=max(200, (16 + 4 * round(bits)) * inputs + 2 * _BIAS_UNITS),
-        wave=(first(pieces), *middle(pieces), wide),
-        fold=(max(wide, 200), *((4 * kinks,) if style == "two" else ()), max(wide, 200)) if fold else None,
+        wave=chain_widths(pieces, wide, style),
+        fold=(max(wide, 200), *middle, max(wide, 200)) if fold else None,
         pieces_per_period=per_period,
         tolerance=tolerance,
         frequency_tolerance=0.1 * eps / (2 * math.pi * max(1, int((rows != 0).sum(1).max()))),
@@ -173,21 +168,13 @@ class _Waves(Basis[FourierPlan]):
     def __init__(self, rows: Frequencies, bound: int) -> None:
         self.rows, self.bound, self.inputs = rows, bound, rows.shape[1]
         self.twice: Floats = np.repeat(rows, 2, axis=0).astype(np.float64)  # (k, d), two phases each
+        self.net_options = {"features": len(self.twice), "gain": -_OUT_SCALE}  # the chain makes -cos
 
     def config(self) -> dict[str, Any]:
         return {"inputs": self.inputs, "bound": self.bound}
 
     def widths(self, plan: FourierPlan) -> dict[str, Any]:
         return {"linear": plan.linear, "fold": plan.fold, "wave": plan.wave}
-
-    def net_options(self, plan: FourierPlan) -> dict[str, Any]:
-        options: dict[str, Any] = {
-            "features": len(self.twice),
-            "linear": plan.linear,
-            "wave": list(plan.wave),
-            "gain": -_OUT_SCALE,  # the chain makes -cos
-        }
-        return options if plan.fold is None else {**options, "fold": list(plan.fold)}
 
     def pieces(self, plan: FourierPlan) -> int:
         return plan.pieces_per_period
@@ -204,7 +191,7 @@ class _Waves(Basis[FourierPlan]):
         else:
             wave, in_scale = minus_cosine(0.5), 1.0
             pieces = math.ceil(plan.pieces_per_period / 2)
-            folded_wave = build_chain(
+            missed += build_chain(
                 TriangleWave(math.ceil(2 * high) / 2),
                 draft.stage("fold"),
                 math.ceil(2 * high),
@@ -213,13 +200,14 @@ class _Waves(Basis[FourierPlan]):
                 economy=1e-6,
                 biases=12,
             )
-            missed += folded_wave.missed
         last = draft.stage("wave")
         if len(last) == 4:
             pieces = min(pieces, len(last[1].v))
         tolerance = plan.tolerance * wave.best_error(pieces)
-        report = build_chain(wave, last, pieces, tolerance=tolerance, in_scale=in_scale, out_scale=_OUT_SCALE)
-        return certify_fourier(draft, self.rows, phases), [*missed, *report.missed]
+        missed += build_chain(
+            wave, last, pieces, tolerance=tolerance, in_scale=in_scale, out_scale=_OUT_SCALE
+        )
+        return certify_fourier(draft, self.rows, phases), missed
 
     def finer(self, plan: FourierPlan, excess: float) -> FourierPlan:
         """More pieces, as far as the knot layer goes, and tighter tolerances."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,15 +55,27 @@ class Candidates:
             before.bias_mask[other] = True
             here.weight_mask[row, other] = True
 
-    def is_cover(self, function: Function) -> Bits:
+    def bends(self, function: Function) -> Bits:
+        """Which knots are inside the interval."""
+        margin = _NEAR_END * (function.high - function.low)
+        inside = (self.tau > function.low + margin) & (self.tau < function.high - margin)
+        return np.asarray((self.slope > _STEEP) & inside, dtype=np.bool_)
+
+    def covers(self, function: Function) -> Bits:
         """Which units are active on the whole interval."""
         ends = np.where(self.left, self.tau >= function.high - 1e-12, self.tau <= function.low + 1e-12)
-        return np.asarray(ends, dtype=np.bool_)
+        return np.asarray((self.slope > _STEEP) & ends, dtype=np.bool_)
 
 
-def direct_width(pieces: int) -> int:
-    """Units of a random layer of which a quarter, the knots inside the interval, leave no gap above 1 / ``pieces``, most likely."""
-    return math.ceil(8 * pieces * (math.log(pieces) + 1))
+def chain_widths(pieces: int, wide: int, style: str) -> tuple[int, ...]:
+    """Hidden widths of a chain that holds ``pieces`` linear pieces, its random layers ``wide``.
+
+    In style "direct" a quarter of the first layer's units, the knots inside the interval, leave no gap above 1 / ``pieces``,
+    most likely.
+    """
+    if style == "direct":
+        return max(wide, math.ceil(8 * pieces * (math.log(pieces) + 1))), wide
+    return wide, math.ceil(1.25 * pieces) + 2, wide
 
 
 def candidates(layers: tuple[Layer, ...], scale: float, *, slopes: int = 6, biases: int = 6) -> Candidates:
@@ -130,69 +143,67 @@ def _two_layers(first: Layer, second: Layer, slopes: int, biases: int) -> _Made:
     )
 
 
+class Knots(NamedTuple):
+    """Chosen candidates: ``cover``, linear on the whole interval (None where there is none), and those ``inside`` (n,)."""
+
+    cover: int | None
+    inside: Indices
+
+
 def choose_knots(
     function: Function,
-    found: Candidates,
+    pool: Candidates,
     pieces: int,
     *,
     once: bool,
     economy: float,
-) -> tuple[int | None, Indices]:
-    """A candidate that is linear on the whole interval (None where there is none) and at most ``pieces`` - 1 knots inside.
+) -> Knots:
+    """A candidate that is linear on the whole interval and at most ``pieces`` - 1 knots inside.
 
     ``economy``: what one parameter counts against the squared distance from a wanted place, in steps.
 
     ``once``: every unit serves one knot (two-layer style); wanted places are then assigned to units (`linear_sum_assignment`).
     Otherwise the knots minimise the largest gap, measured in G, exactly.
     """
-    x, measure = function.measure()
-    place = np.interp(found.tau, x, measure)
-    margin = _NEAR_END * (function.high - function.low)
-    inside = (
-        (found.slope > _STEEP) & (found.tau > function.low + margin) & (found.tau < function.high - margin)
-    )
-    cover = (found.slope > _STEEP) & found.is_cover(function)
     if once:
-        return _assign(function, found, pieces, place, inside, cover, float(measure[-1]), economy)
-    knots = np.flatnonzero(inside)
-    chosen = knots[_smallest_gap(place[knots], float(measure[-1]), pieces - 1)]
-    free = np.flatnonzero(cover & ~np.isin(found.unit, found.unit[chosen]))
-    if len(free) == 0:
-        return None, chosen
-    return int(free[np.argmin(_cover_key(function, found)[free])]), chosen
+        return _assign(function, pool, pieces, economy)
+    place, total = _places(function, pool)
+    knots = np.flatnonzero(pool.bends(function))
+    inside = knots[_smallest_gap(place[knots], total, pieces - 1)]
+    free = np.flatnonzero(pool.covers(function) & ~np.isin(pool.unit, pool.unit[inside]))
+    cover = int(free[np.argmin(_cover_key(function, pool)[free])]) if len(free) else None
+    return Knots(cover, inside)
 
 
-def _cover_key(function: Function, found: Candidates) -> Floats:
-    end = np.where(found.left, function.high, function.low)
-    beyond: Floats = 0.3 * np.abs(found.tau - end) + np.abs(np.log(np.maximum(found.slope, 1e-300)))
-    return found.cost + 0.1 * beyond
+def _places(function: Function, pool: Candidates) -> tuple[Floats, float]:
+    """Where the candidates are in terms of G, and all of G."""
+    x, measure = function.measure()
+    return np.interp(pool.tau, x, measure), float(measure[-1])
 
 
-def _assign(
-    function: Function,
-    found: Candidates,
-    pieces: int,
-    place: Floats,
-    inside: Bits,
-    cover: Bits,
-    total: float,
-    economy: float,
-) -> tuple[int | None, Indices]:
+def _cover_key(function: Function, pool: Candidates) -> Floats:
+    end = np.where(pool.left, function.high, function.low)
+    beyond: Floats = 0.3 * np.abs(pool.tau - end) + np.abs(np.log(np.maximum(pool.slope, 1e-300)))
+    return pool.cost + 0.1 * beyond
+
+
+def _assign(function: Function, pool: Candidates, pieces: int, economy: float) -> Knots:
     from scipy.optimize import linear_sum_assignment
 
+    (place, total), inside, cover = _places(function, pool), pool.bends(function), pool.covers(function)
     step = total / pieces
     wanted = np.interp(best_knots(function, pieces)[1:-1], *function.measure())
-    units = np.unique(found.unit)
-    column = np.searchsorted(units, found.unit)
+    units = np.unique(pool.unit)
+    column = np.searchsorted(units, pool.unit)
     far = 1e6
     price = np.full((pieces, len(units)), far)
     who = np.full(price.shape, -1)
-    own = economy * (found.cost + np.where(found.slope < 0.3, 2.5, 0.0))
+    own = economy * (pool.cost + np.where(pool.slope < 0.3, 2.5, 0.0))
     for row in range(pieces):
         if row < pieces - 1:
             value = np.where(inside, ((place - wanted[row]) / step) ** 2 + own, far)
         else:
-            value = np.where(cover, 0.01 * _cover_key(function, found) + economy * found.cost, far)
+            value = np.where(cover, 0.01 * _cover_key(function, pool) + economy * pool.cost, far)
         order = np.lexsort((value, column))
         starts = order[np.searchsorted(column[order], np.arange(len(units)))]
         price[row], who[row] = value[starts], starts
@@ -200,10 +211,10 @@ def _assign(
     good = price[rows, columns] < far
     chosen = {int(r): int(who[r, c]) for r, c in zip(rows[good], columns[good], strict=True)}
     end = chosen.pop(pieces - 1, None)
-    knots = np.array(sorted(chosen.values(), key=lambda i: float(found.tau[i])), dtype=np.int64)
+    knots = np.array(sorted(chosen.values(), key=lambda i: float(pool.tau[i])), dtype=np.int64)
     if len(knots):
         knots = knots[np.r_[True, np.diff(place[knots]) > 0.05 * step]]
-    return end, knots
+    return Knots(end, knots)
 
 
 def _smallest_gap(place: Floats, total: float, count: int) -> Indices:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.construct._draft import Layer
-from ult_lightning.construct.subset_sum import cheapest, sparsest
+from ult_lightning.construct.subset_sum import serve
 
 Floats = NDArray[np.float64]
 
@@ -33,13 +33,8 @@ def build_linear(
         values = first.u[:, i] * second.u[j]
         positive = first.u[:, i] > 0
         mine, free = np.flatnonzero((owner == i) & positive), np.flatnonzero((owner == -1) & positive)
-        found = cheapest(values[mine], values[free], float(wanted[j, i]), tolerance)
-        units, error = np.concatenate([mine[found.kept], free[found.new]]), found.error
-        if error > tolerance and len(mine) + len(free):
-            every = np.concatenate([mine, free])
-            more = sparsest(values[None, every], wanted[None, j, i], tolerance)
-            if more.errors[0] < error:
-                units, error = every[more.chosen[0]], float(more.errors[0])
+        every = np.concatenate([mine, free])
+        units, error = serve(values, mine, free, every, float(wanted[j, i]), tolerance)
         if error > tolerance:
             missed.append(error / tolerance)
         owner[units] = i

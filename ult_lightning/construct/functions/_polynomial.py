@@ -36,7 +36,7 @@ from ult_lightning.construct.functions._basis import (
     prune_mother,
 )
 from ult_lightning.construct.functions._chain import build_chain
-from ult_lightning.construct.functions._knots import direct_width
+from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
 from ult_lightning.construct.functions._smooth_functions import Function, negative_exp
 from ult_lightning.tickets import InputSpec, Ticket
@@ -103,7 +103,7 @@ class PolynomialOptions(CubeOptions):
 
 @dataclass(frozen=True)
 class PolynomialPlan:
-    """Widths of the mother and how finely she is pruned.
+    """Widths of the mother and how finely it is pruned.
 
     ``log``, ``exp``: hidden widths of the two chains, three for two random layers per target layer, two for one;
     ``linear``: units between inputs and exponents. ``pieces``: linear pieces of the two chains. ``tolerance``: how far each
@@ -158,14 +158,10 @@ def plan_polynomial(exponents: Exponents, eps: float, *, style: str = "two") -> 
     pieces = np.ceil(roots * math.sqrt(roots.sum() / spare)).astype(int)
     n_log, n_exp = (max(3, int(n)) for n in pieces)
     bits = math.log2(1.0 / min(eps, 0.1))
-    inputs = exponents.shape[1]
-    wide_log, wide_exp = round(20 * bits), round(50 * bits)
-    per_input = 16 + 4 * round(bits)
-    middle = (lambda n: (math.ceil(1.25 * n) + 2,)) if style == "two" else (lambda n: ())
     return PolynomialPlan(
-        log=(max(wide_log, direct_width(n_log) if style == "direct" else 0), *middle(n_log), wide_log),
-        linear=max(200, per_input * inputs),
-        exp=(max(wide_exp, direct_width(n_exp) if style == "direct" else 0), *middle(n_exp), wide_exp),
+        log=chain_widths(n_log, round(20 * bits), style),
+        linear=max(200, (16 + 4 * round(bits)) * exponents.shape[1]),
+        exp=chain_widths(n_exp, round(50 * bits), style),
         pieces=(n_log, n_exp),
         tolerance=tolerance,
         exponent_tolerance=0.5 * float(exp.best_error(n_exp)),
@@ -179,6 +175,7 @@ class _Monomials(Basis[PolynomialPlan]):
     def __init__(self, exponents: Exponents, *, listed: bool) -> None:
         """``listed``: whether the exponents were given one by one, not by a degree."""
         self.exponents, self.listed, self.inputs = exponents, listed, exponents.shape[1]
+        self.net_options = {"features": len(exponents)}
 
     def config(self) -> dict[str, Any]:
         if self.listed:
@@ -188,23 +185,19 @@ class _Monomials(Basis[PolynomialPlan]):
     def widths(self, plan: PolynomialPlan) -> dict[str, Any]:
         return {"log": plan.log, "linear": plan.linear, "exp": plan.exp}
 
-    def net_options(self, plan: PolynomialPlan) -> dict[str, Any]:
-        widths = {"log": list(plan.log), "linear": plan.linear, "exp": list(plan.exp)}
-        return {"features": len(self.exponents), **widths}
-
     def pieces(self, plan: PolynomialPlan) -> tuple[int, int]:
         return plan.pieces
 
     def prune(self, draft: Draft, plan: PolynomialPlan) -> tuple[Certificate, Sequence[float]]:
-        chains = []
+        misses: list[float] = []
         functions = {"log": logarithm(self.exponents)[0], "exp": exponential(self.exponents)}
         for (name, function), pieces in zip(functions.items(), plan.pieces, strict=True):
             allowed = plan.tolerance * function.best_error(pieces)
-            chains.append(build_chain(function, draft.stage(name), pieces, tolerance=allowed))
+            misses += build_chain(function, draft.stage(name), pieces, tolerance=allowed)
         first, second = draft.stage("exponents")
         wanted = self.exponents.astype(np.float64)
         _, missed = build_linear(wanted, first, second, plan.exponent_tolerance)
-        return certify_polynomial(draft, self.exponents), [*missed, *chains[0].missed, *chains[1].missed]
+        return certify_polynomial(draft, self.exponents), [*missed, *misses]
 
     def finer(self, plan: PolynomialPlan, excess: float) -> PolynomialPlan:
         """More pieces, as far as the knot layers go, then tighter tolerances."""

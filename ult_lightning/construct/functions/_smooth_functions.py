@@ -118,14 +118,14 @@ def best_knots(function: Function, pieces: int) -> Floats:
     signs = np.sign(np.diff(function.f(x), 2))
     bends = isinstance(function, TriangleWave) or not (signs.min() < 0 < signs.max())
     offsets = [(0.0, 0.0)] if bends or pieces < 3 else [(a, b) for a in _OFFSETS for b in _OFFSETS]
-    found: list[tuple[float, Floats]] = []
+    tried: list[tuple[float, Floats]] = []
     for first, last in offsets:
         step = float(measure[-1]) / (pieces - first - last)
         places = np.concatenate([[0.0], step * (np.arange(1, pieces) - first), [measure[-1]]])
         knots = np.interp(places, measure, x)
-        found.append((minimax_values(function, knots)[1] if len(offsets) > 1 else 0.0, knots))
-    best = min(found, key=lambda pair: pair[0])
-    return best[1] if best[0] < _MUCH_LESS * found[0][0] else found[0][1]
+        tried.append((minimax_values(function, knots)[1] if len(offsets) > 1 else 0.0, knots))
+    best = min(tried, key=lambda pair: pair[0])
+    return best[1] if best[0] < _MUCH_LESS * tried[0][0] else tried[0][1]
 
 
 def minimax_values(function: Function, knots: Floats) -> tuple[Floats, float]:

@@ -23,7 +23,7 @@ from ult_lightning.construct.functions._basis import (
     prune_mother,
 )
 from ult_lightning.construct.functions._chain import build_chain
-from ult_lightning.construct.functions._knots import direct_width
+from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
 from ult_lightning.tickets import Ticket
 
@@ -60,9 +60,7 @@ def plan_univariate(function: Function, eps: float, *, style: str = "two") -> Un
     tolerance = 0.5
     pieces = max(2, function.pieces_for(eps / (1.0 + 1.1 * tolerance)))
     wide = max(100, round(30 * math.log2(1.0 / min(eps, 0.1))))
-    if style == "direct":
-        return UnivariatePlan((max(wide, direct_width(pieces)), wide), pieces, tolerance)
-    return UnivariatePlan((wide, math.ceil(1.25 * pieces) + 2, wide), pieces, tolerance)
+    return UnivariatePlan(chain_widths(pieces, wide, style), pieces, tolerance)
 
 
 class _OneFunction(Basis[UnivariatePlan]):
@@ -82,16 +80,13 @@ class _OneFunction(Basis[UnivariatePlan]):
     def widths(self, plan: UnivariatePlan) -> dict[str, Any]:
         return {"chain": plan.chain}
 
-    def net_options(self, plan: UnivariatePlan) -> dict[str, Any]:
-        return {"chain": list(plan.chain)}
-
     def pieces(self, plan: UnivariatePlan) -> int:
         return plan.pieces
 
     def prune(self, draft: Draft, plan: UnivariatePlan) -> tuple[Certificate, Sequence[float]]:
         allowed = plan.tolerance * self.function.best_error(plan.pieces)
-        report = build_chain(self.function, draft.stage("function"), plan.pieces, tolerance=allowed)
-        return certify_univariate(draft, self.function), report.missed
+        missed = build_chain(self.function, draft.stage("function"), plan.pieces, tolerance=allowed)
+        return certify_univariate(draft, self.function), missed
 
     def finer(self, plan: UnivariatePlan, excess: float) -> UnivariatePlan:
         """More pieces, as far as the knot layer goes, then a tighter tolerance."""

@@ -79,8 +79,8 @@ def _columns(step: Step, h: Tensor) -> Floats:
 
 def _supports(weight: Floats) -> list[tuple[Ints, Ints]]:
     """Groups of rows with the same non-zero columns: (rows, columns); rows of zeros belong to none."""
-    found: dict[bytes, list[int]] = {}
+    groups: dict[bytes, list[int]] = {}
     for row, support in enumerate(weight != 0):
         if support.any():
-            found.setdefault(np.packbits(support).tobytes(), []).append(row)
-    return [(np.array(rows), np.flatnonzero(weight[rows[0]])) for rows in found.values()]
+            groups.setdefault(np.packbits(support).tobytes(), []).append(row)
+    return [(np.array(rows), np.flatnonzero(weight[rows[0]])) for rows in groups.values()]

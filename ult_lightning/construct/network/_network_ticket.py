@@ -291,7 +291,7 @@ def _sampled(draft: Draft, steps: Sequence[Step], points: Tensor, seed: int) -> 
         part = part.float()
         wanted = outputs(steps, part)
         with torch.no_grad():
-            found = network(part).double()
-        errors.append((float((found - wanted).abs().max()), float(wanted.abs().max())))
+            got = network(part).double()
+        errors.append((float((got - wanted).abs().max()), float(wanted.abs().max())))
     relative = errors[0][0] / max(errors[0][1], 1e-300)
     return {"sampled": max(error for error, _ in errors), "relative": relative}

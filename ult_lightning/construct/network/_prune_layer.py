@@ -48,10 +48,10 @@ def choose(values: Floats, targets: Floats, eps: float, *, noise: bool = False) 
     if values.shape[1] == 0 or len(targets) == 0:
         return np.zeros(values.shape, bool), np.abs(targets)
     if noise:
-        found = low_noise(values, targets, eps, max_size=_LOW_NOISE_TERMS)
+        subsets = low_noise(values, targets, eps, max_size=_LOW_NOISE_TERMS)
     else:
-        found = sparsest(values, targets, eps, max_size=_TERMS)
-    return found.chosen, found.errors
+        subsets = sparsest(values, targets, eps, max_size=_TERMS)
+    return subsets.chosen, subsets.errors
 
 
 def prune_to(

@@ -94,13 +94,13 @@ def prune_network(
         feedback = Feedback(step, wanted, _unit_means(actual, source, aux)) if settings.feedback else None
         quiet = settings.low_noise and aux is None
         eps = settings.eps_of(index)
-        found = prune_to(layer, rows, source, step, eps=eps, noise=quiet, feedback=feedback)
-        solved.append(found)
+        result = prune_to(layer, rows, source, step, eps=eps, noise=quiet, feedback=feedback)
+        solved.append(result)
         notice(
-            f"layer {index + 1} of {len(weighted)}: {found.targets:,} subset sums, {found.missed} of them missed"
+            f"layer {index + 1} of {len(weighted)}: {result.targets:,} subset sums, {result.missed} of them missed"
         )
         plans.append((aux, layer, source, rows))
-        built = _Built(layer, rows, usable_copies(found, rows.shape, feedback))
+        built = _Built(layer, rows, usable_copies(result, rows.shape, feedback))
         if settings.feedback:
             now = _effective(*plans[-1])
             actual = step.apply(actual, torch.from_numpy(now.weight), torch.from_numpy(now.bias))

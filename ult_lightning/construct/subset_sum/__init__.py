@@ -1,7 +1,7 @@
 """Subset sums of random numbers: solvers, the allocation of one pool to many targets, and the laws that they follow."""
 
 from ult_lightning.construct.subset_sum._allocate import Allocation, allocate
-from ult_lightning.construct.subset_sum._cheapest import Choice, cheapest
+from ult_lightning.construct.subset_sum._cheapest import serve
 from ult_lightning.construct.subset_sum._laws import (
     SECOND_MOMENT,
     Distribution,
@@ -22,18 +22,17 @@ from ult_lightning.construct.subset_sum._solvers import (
 __all__ = [
     "SECOND_MOMENT",
     "Allocation",
-    "Choice",
     "Distribution",
     "Engine",
     "Subsets",
     "allocate",
-    "cheapest",
     "elements_needed",
     "failure_rate",
     "fixed_size",
     "low_noise",
     "median_error",
     "min_error",
+    "serve",
     "sparsest",
     "unreachable_rate",
 ]

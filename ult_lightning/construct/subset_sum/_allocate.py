@@ -137,22 +137,22 @@ class _Pool:
 
     def reconsider(self, place: int, state: _State) -> bool:
         """Gives a target what it would take of the whole pool and serves the robbed again, if that is better."""
-        wish = self.cheapest(state.targets[place], state.eps[place], np.arange(len(self.values)))
-        if self.rank({place: wish}, state) >= self.rank({place: state.chosen[place]}, state):
+        wanted = self.cheapest(state.targets[place], state.eps[place], np.arange(len(self.values)))
+        if self.rank({place: wanted}, state) >= self.rank({place: state.chosen[place]}, state):
             return False
-        robbed = [int(owner) for owner in np.unique(state.owner[wish]) if owner not in (-1, place)]
+        robbed = [int(owner) for owner in np.unique(state.owner[wanted]) if owner not in (-1, place)]
         robbed.sort(key=lambda other: -abs(state.targets[other]))
         before = {other: state.chosen[other] for other in (place, *robbed)}
         for other in before:
-            state.give(other, wish[:0])
-        state.give(place, wish)
+            state.give(other, wanted[:0])
+        state.give(place, wanted)
         for other in robbed:
             free = np.flatnonzero(state.owner < 0)
             state.give(other, self.cheapest(state.targets[other], state.eps[other], free))
         if self.rank({other: state.chosen[other] for other in before}, state) < self.rank(before, state):
             return True
         for other in before:
-            state.give(other, wish[:0])
+            state.give(other, wanted[:0])
         for other, members in before.items():
             state.give(other, members)
         return False
@@ -173,8 +173,8 @@ class _Pool:
         cheap = self.kept[free]
         if cheap.any() and not cheap.all():
             for sizes in self.classes.values():
-                found = [self._of_sizes(free[cheap], free[~cheap], old, new, target) for old, new in sizes]
-                error, members = min(found, key=lambda pair: pair[0])
+                tried = [self._of_sizes(free[cheap], free[~cheap], old, new, target) for old, new in sizes]
+                error, members = min(tried, key=lambda pair: pair[0])
                 if error <= eps:
                     members.sort()
                     return members

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ult_lightning.construct.subset_sum._numpy_engine import subset_sums, subsets_of
+from ult_lightning.construct.subset_sum._solvers import sparsest
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -69,28 +71,33 @@ def cheapest(
     return best
 
 
-@lru_cache(maxsize=256)
-def _subsets(n: int, size: int) -> Indices:
-    """All subsets of that size of n elements, (count, size)."""
-    if size == 0:
-        return np.empty((1, 0), dtype=np.int64)
-    if size == 1:
-        return np.arange(n)[:, None]
-    first, second = np.triu_indices(n, 1)
-    if size == 2:
-        return np.stack([first, second], axis=1)
-    counts = n - 1 - second
-    thirds = np.concatenate([np.arange(s + 1, n) for s in second]) if len(second) else np.empty(0, np.int64)
-    return np.column_stack([np.repeat(first, counts), np.repeat(second, counts), thirds])
+def serve(
+    values: Floats,
+    kept: Indices,
+    new: Indices,
+    every: Indices,
+    target: float,
+    tolerance: float,
+) -> tuple[Indices, float]:
+    """The elements of ``values`` (n,) whose sum serves the target, and its error.
+
+    The choice of `cheapest` among the elements ``kept`` and ``new``, or, where that misses ``tolerance``, of `sparsest` among
+    ``every`` if it is closer.
+    """
+    best = cheapest(values[kept], values[new], target, tolerance)
+    chosen, error = np.concatenate([kept[best.kept], new[best.new]]), best.error
+    if error > tolerance and len(every):
+        more = sparsest(values[None, every], np.array([target]), tolerance)
+        if more.errors[0] < error:
+            chosen, error = every[more.chosen[0]], float(more.errors[0])
+    return chosen, error
 
 
 def _sorted_sums(values: Floats, size: int) -> tuple[Floats, Indices]:
-    subsets = _subsets(len(values), size)
-    sums = np.zeros(len(subsets))
-    for column in subsets.T:
-        sums += values[column]
+    subsets = subsets_of(len(values), size)
+    sums = subset_sums(values, subsets)
     order = np.argsort(sums)
-    return sums[order], subsets[order]
+    return sums[order], subsets[order].astype(np.int64)
 
 
 def _closest(first: Floats, second: Floats, target: float) -> tuple[float, int, int]:

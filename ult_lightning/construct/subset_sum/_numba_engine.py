@@ -52,10 +52,10 @@ def _all_sizes(
 ) -> None:
     """The fewest terms from ``first`` on for some rows of a small pool; for those still missed, the smallest error."""
     if len(rows) and first <= pools.shape[1]:
-        better, found = chosen[rows], errors[rows]
-        search(pick(pools, rows), targets[rows], eps[rows], least[rows], first, better, found)
-        chosen[rows], errors[rows] = better, found
-        rows = rows[found > eps[rows]]
+        better, off_by = chosen[rows], errors[rows]
+        search(pick(pools, rows), targets[rows], eps[rows], least[rows], first, better, off_by)
+        chosen[rows], errors[rows] = better, off_by
+        rows = rows[off_by > eps[rows]]
     if len(rows):  # fewer terms than may reach eps can still be the nearest
         chosen[rows] = min_error(pick(pools, rows), targets[rows])
 
@@ -116,7 +116,7 @@ def _fewest(
             terms += 1
         short = total < need
         least[row] = n + 1 if short else terms
-        best, found = abs(target), 0
+        best, reached = abs(target), 0
         if short:
             for taken in range(terms):
                 chosen[row, order[n - 1 - taken if target > 0 else taken]] = True
@@ -125,11 +125,11 @@ def _fewest(
             for size in range(max(terms, 1), most + 1):
                 closer = _closest(values, target, size, best, members)
                 if closer < best:
-                    best, found = closer, size
+                    best, reached = closer, size
                 if best <= eps[row]:
                     break
         # a later size overwrites members only when it is closer
-        for taken in range(found):
+        for taken in range(reached):
             chosen[row, order[members[taken]]] = True
         errors[row] = best
 

@@ -69,10 +69,10 @@ def sparsest(pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bool
     for size in range(1, most + 1):
         tried = rows[least[rows] <= size]
         if len(tried):
-            members, found = _of_size(pick(pools, tried), targets[tried], size)
-            better = found < errors[tried]
+            members, off_by = _of_size(pick(pools, tried), targets[tried], size)
+            better = off_by < errors[tried]
             tried, members = tried[better], members[better]
-            errors[tried] = found[better]
+            errors[tried] = off_by[better]
             chosen[tried] = False
             chosen[tried[:, None], members] = True
             rows = rows[errors[rows] > eps[rows]]
@@ -120,8 +120,8 @@ def low_noise(pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Boo
         pool = pools[0 if len(pools) == 1 else row]
         least, members = np.inf, None
         for size in range(most + 1):
-            subsets = _subsets(n, size)
-            fine = np.flatnonzero(np.abs(_sums(pool, subsets) - target) <= eps[row])
+            subsets = subsets_of(n, size)
+            fine = np.flatnonzero(np.abs(subset_sums(pool, subsets) - target) <= eps[row])
             if len(fine):
                 noise = np.square(pool)[subsets[fine]].sum(1)
                 if noise.min() < least:
@@ -154,7 +154,7 @@ def _of_size(pools: Floats, targets: Floats, size: int) -> tuple[Indices, Floats
         for row, target in enumerate(targets):
             members[row], errors[row] = _split(pools[0 if len(pools) == 1 else row], target, size)
         return members, errors
-    subsets, table = _subsets(n, size), _table(n, size)
+    subsets, table = subsets_of(n, size), _table(n, size)
     rows = max(1, _CELLS // len(subsets))
     for start in range(0, m, rows):
         part = slice(start, start + rows)
@@ -185,8 +185,8 @@ def mixed(
     target: float,
 ) -> tuple[float, Indices, Indices]:
     """The smallest error of so many values from the left and so many from the right, and their places on each side."""
-    subsets = _subsets(len(left), count_left), _subsets(len(right), count_right)
-    sums = _sums(left, subsets[0]), _sums(right, subsets[1])
+    subsets = subsets_of(len(left), count_left), subsets_of(len(right), count_right)
+    sums = subset_sums(left, subsets[0]), subset_sums(right, subsets[1])
     few = int(len(sums[1]) <= len(sums[0]))  # the shorter side is sorted, the longer one asks
     order = np.argsort(sums[few])
     error, asked, key = _nearest(sums[1 - few], sums[few][order], target)
@@ -261,7 +261,7 @@ def _best_of_all(pools: Floats, targets: Floats) -> Bools:
     return ((best[:, None] >> np.arange(n)) & 1).astype(np.bool_)
 
 
-def _sums(pool: Floats, subsets: NDArray[np.int32]) -> Floats:
+def subset_sums(pool: Floats, subsets: NDArray[np.int32]) -> Floats:
     """The sums (p,) of subsets (p, size); the empty subset's is 0."""
     sums = np.zeros(len(subsets))
     for member in range(subsets.shape[1]):
@@ -269,7 +269,7 @@ def _sums(pool: Floats, subsets: NDArray[np.int32]) -> Floats:
     return sums
 
 
-def _subsets(n: int, size: int) -> NDArray[np.int32]:
+def subsets_of(n: int, size: int) -> NDArray[np.int32]:
     """All subsets (p, size) of 0..n-1 of one size, as indices; few of the large tables are kept in memory."""
     return _common(n, size) if comb(n, size) * size <= _COMMON else _rare(n, size)
 
@@ -292,7 +292,7 @@ _rare = lru_cache(maxsize=2)(_listed)
 @lru_cache(maxsize=8)
 def _table(n: int, size: int) -> Floats:
     """The subsets of one size as columns (n, p) of zeros and ones."""
-    subsets = _subsets(n, size)
+    subsets = subsets_of(n, size)
     table = np.zeros((n, len(subsets)))
     table[subsets.T, np.arange(len(subsets))] = 1.0
     return table
