@@ -16,9 +16,10 @@ from torch import nn
 from ult_lightning.base import UltError
 from ult_lightning.construct._draft import Draft, Layer
 from ult_lightning.construct.network._feedback import Feedback
+from ult_lightning.construct.network._network_options import NetworkOptions
 from ult_lightning.construct.network._network_ticket import network_ticket
 from ult_lightning.construct.network._prune_layer import auxiliary, choose, drop_dead
-from ult_lightning.construct.network._prune_network import Settings, prune_network
+from ult_lightning.construct.network._prune_network import prune_network
 from ult_lightning.construct.network._target import outputs, read_target, save_target
 from ult_lightning.tickets import InputSpec, Ticket
 
@@ -196,7 +197,8 @@ def test_the_effective_layers_are_the_masked_ones(mode):
     target = network_ticket(cnn(), mode=mode, block=15, input_shape=(1, 8, 8))
     draft = Draft(target.spec)
     x = points(6, 1, 8, 8).double()
-    effective, _ = prune_network(steps, draft.layers, Settings(mode, 15, 1e-2, False, False), x)
+    options = NetworkOptions(mode=mode, block=15, feedback=False, low_noise=False)
+    effective, _ = prune_network(steps, draft.layers, options, x)
     h = x
     layers = iter(effective)
     for step in steps:

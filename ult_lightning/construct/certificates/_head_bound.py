@@ -23,6 +23,7 @@ _SLACK = 1e-9  # float64 rounding of the bounds themselves, relative to the size
 def head_bound(ticket: Ticket, weights: Floats, biases: Floats, task: Any) -> Floats | None:
     """Bounds (k,) on sup |W b(x) + c - f(x)| over [0, 1]^d for W (k, features), c (k,), and the k functions of ``task``.
 
+    This is the universality of Burkholz et al. 2022 made a number: sup ||W b + c - f|| <= eps for f of the family. It is
     sum_j |W_j| bound_j, with the ticket's certificate, plus a bound on sup |W e + c - f|, e the exact features. ``task`` has a
     ``closed_form``: ``exponents`` and ``coefficients`` of polynomials in x for a polynomial ticket, ``frequencies``,
     ``cosine``, ``sine`` and ``constant`` for a Fourier ticket. None without a certificate or a closed form that fits.

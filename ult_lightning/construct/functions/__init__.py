@@ -1,6 +1,6 @@
 """Tickets for functions: of one variable, polynomials and Fourier bases (Burkholz et al. 2022)."""
 
-from ult_lightning.construct.functions._basis import STYLES, Style
+from ult_lightning.construct.functions._basis import STYLES, CubeOptions, Style
 from ult_lightning.construct.functions._fourier import (
     FourierOptions,
     FourierPlan,
@@ -32,6 +32,7 @@ __all__ = [
     "DEFAULT_EPS",
     "FUNCTIONS",
     "STYLES",
+    "CubeOptions",
     "FourierOptions",
     "FourierPlan",
     "Function",

@@ -106,8 +106,8 @@ class CubeOptions(BasisOptions):
 class Basis(ABC, Generic[Plan]):
     """Functions of d variables, one per feature, and how a mother is pruned to them by a plan of widths and tolerances.
 
-    ``net``: the mother's net, which is the family's name too; ``net_options``: its options beside widths; ``wanted``: the functions in words; ``inputs``: d;
-    ``interval``: the range of every variable; ``domain``: that of them all, in words.
+    ``net``: the mother's net, which is the family's name too; ``net_options``: its options beside widths; ``wanted``: the
+    functions in words; ``inputs``: d; ``interval``: the range of every variable; ``domain``: that of them all, in words.
     """
 
     net: ClassVar[str]

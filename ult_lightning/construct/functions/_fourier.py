@@ -97,8 +97,14 @@ class FourierPlan:
     frequency_tolerance: float
 
 
-def plan_fourier(rows: Frequencies, eps: float, *, fold: bool = False, style: str = "two") -> FourierPlan:
-    """Widths, pieces and tolerances for features within ``eps``, by the error law 1.435 / N^2 of N pieces per period."""
+def plan_fourier(
+    rows: Frequencies,
+    eps: float,
+    *,
+    fold: bool = False,
+    style: Style = FourierOptions.style,
+) -> FourierPlan:
+    """Widths, pieces and tolerances for features of the frequencies ``rows`` (k / 2, d) within ``eps``, by the error law 1.435 / N^2 of N pieces per period."""
     tolerance = 0.5
     inputs = rows.shape[1]
     error = eps / (

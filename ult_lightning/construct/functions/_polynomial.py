@@ -143,8 +143,13 @@ def exponential(exponents: Exponents) -> Function:
     return negative_exp(float(exponents.sum(1).max()) * math.log(2.0) + _MARGIN)
 
 
-def plan_polynomial(exponents: Exponents, eps: float, *, style: str = "two") -> PolynomialPlan:
-    """Widths, pieces and tolerances for features within ``eps``, by the error laws of piecewise-linear approximation.
+def plan_polynomial(
+    exponents: Exponents,
+    eps: float,
+    *,
+    style: Style = PolynomialOptions.style,
+) -> PolynomialPlan:
+    """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``, by the error laws of `Function.best_error`.
 
     The log chain costs S a / N^2 and the exp chain b / M^2 of the error; N + M is smallest for N : M = (S a)^(1/3) : b^(1/3).
     Widths grow with log(1 / eps), as subset sums need.

@@ -55,7 +55,12 @@ class UnivariatePlan:
     tolerance: float
 
 
-def plan_univariate(function: Function, eps: float, *, style: str = "two") -> UnivariatePlan:
+def plan_univariate(
+    function: Function,
+    eps: float,
+    *,
+    style: Style = UnivariateOptions.style,
+) -> UnivariatePlan:
     """Widths, pieces and tolerance for a sup error of ``eps``, by the error law of piecewise-linear approximation."""
     tolerance = 0.5
     pieces = max(2, function.pieces_for(eps / (1.0 + 1.1 * tolerance)))
@@ -121,6 +126,7 @@ def univariate_ticket(
 ) -> Ticket:
     """Prune one random network into a function of one variable, within ``eps`` on its interval.
 
+    Source: Burkholz et al. 2022, whose constructions for polynomials and Fourier bases are made of such nets.
     ``function``: a name (log, exp, sin, cos, square, sigmoid, tanh) or a `Function` of your own with a bound on its second
     derivative. The network takes images (b, 1, 1, 1) whose pixel is the variable. Other arguments and errors as for
     `polynomial_ticket`.

@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from ult_lightning.base import Options, fault, option
+from ult_lightning.base import fault
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._steps import Step
 from ult_lightning.construct.certificates import network_bound
+from ult_lightning.construct.network._network_options import Mode, NetworkOptions
 from ult_lightning.construct.network._prune_layer import Solved
-from ult_lightning.construct.network._prune_network import Mode, Settings, prune_network
+from ult_lightning.construct.network._prune_network import prune_network
 from ult_lightning.construct.network._target import input_shape_of, outputs, read_target
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
 
@@ -37,26 +38,6 @@ LARGEST_BIAS = 2.0
 
 _FEW_INPUTS = 4
 _SAMPLE = 256
-
-
-@dataclass(frozen=True)
-class NetworkOptions(Options):
-    """What a ticket for a network is chosen by, see `network_ticket`; ``target`` and ``calibration`` (.npy) name files."""
-
-    target: str | None = None
-    mode: Mode = "2L"
-    block: int = option(20, least=2, most=200)
-    eps: float = option(1e-2, above=0, below=1)
-    init: str = "uniform"
-    calibration: str | None = None
-    feedback: bool = True
-    low_noise: bool | None = None
-    input_shape: tuple[int, ...] | None = option(None, least=1)
-
-    def settings(self) -> Settings:
-        """What pruning needs to know."""
-        quiet = self.mode == "L+1" if self.low_noise is None else self.low_noise
-        return Settings(self.mode, self.block, self.eps, self.feedback, quiet)
 
 
 def network_ticket(
@@ -75,6 +56,9 @@ def network_ticket(
 ) -> Ticket:
     """A ticket whose features are the outputs (logits) of ``target`` on inputs in [0, 1]; the mother is drawn once.
 
+    Source: mode "2L" after Pensia et al. 2020 and Orseau et al. 2020, mode "L+1" after Burkholz 2022; errors are handed on as in
+    GPTQ (Frantar et al. 2023).
+
     Args:
         target: a Sequential (nested ones too) of Linear, Conv2d, ReLU, MaxPool2d and Flatten with a ReLU between layers with
             weights, or the path of a file of `save_target`.
@@ -88,14 +72,13 @@ def network_ticket(
         feedback: whether the errors of weights are handed on to later ones so that outputs on ``calibration`` stay right.
         low_noise: whether subset sums over copies take the smallest sum of squares; None: yes in mode "L+1".
         input_shape: (c, h, w); needed where neither calibration nor the target says it. Features are (1, 1, d).
-
         notice: hears of each layer that is done.
 
     The provenance has "kept_per_parameter" (kept parameters over the non-zero parameters of the target) and a "certificate":
     "bound" on |feature - output| over all of [0, 1]^d by interval arithmetic, 50 times above what is seen and more in mode
     "L+1", "sampled" the largest seen, and "relative", over the calibration inputs, to the largest |output| there.
 
-    Raises UltError for a target or settings that cannot be, and where more than half of the target's weights missed ``eps``.
+    Raises ``UltError`` for a target or settings that cannot be, and ``ConstructError`` where more than half of the target's weights missed ``eps``.
     """
     options = NetworkOptions(
         mode=mode,
@@ -107,33 +90,32 @@ def network_ticket(
         input_shape=None if input_shape is None else tuple(input_shape),
     )
     data = None if calibration is None else _calibration(calibration)
-    return _prune_to_target(target, options, data, seed, notice)
+    return _construct(options, target=target, data=data, seed=seed, notice=notice)
 
 
-def _construct(options: NetworkOptions, *, seed: int, notice: Notice = silent) -> Ticket:
-    if options.target is None:
-        mend = "write it with ult_lightning.construct.save_target(module, path)"
-        raise fault("target", None, "a file", mend)
-    data = None if options.calibration is None else _calibration(_array(options.calibration))
-    return _prune_to_target(os.path.expanduser(options.target), options, data, seed, notice)
-
-
-def _prune_to_target(
-    target: nn.Module | str | os.PathLike[str],
+def _construct(
     options: NetworkOptions,
-    data: Tensor | None,
+    *,
     seed: int,
-    notice: Notice,
+    target: nn.Module | str | os.PathLike[str] | None = None,
+    data: Tensor | None = None,
+    notice: Notice = silent,
 ) -> Ticket:
     start = time.perf_counter()
-    settings = options.settings()
+    if target is None:
+        if options.target is None:
+            mend = "write it with ult_lightning.construct.save_target(module, path)"
+            raise fault("target", None, "a file", mend)
+        target = os.path.expanduser(options.target)
+    if options.calibration is not None:
+        data = _calibration(_array(options.calibration))
     steps = read_target(target)
     shape = input_shape_of(steps, options.input_shape, data)
     points = _uniform(seed, shape) if data is None else _shaped(data, shape)
     gauged, gain = _gauge(steps)
-    spec = _mother(gauged, gain, settings, shape, seed, options.init)
+    spec = _mother(gauged, gain, options, shape, seed)
     draft = Draft(spec)
-    effective, solved = prune_network(gauged, draft.layers, settings, points, notice)
+    effective, solved = prune_network(gauged, draft.layers, options, points, notice)
     targets, missed = (sum(getattr(s, key) for s in solved) for key in ("targets", "missed"))
     if 2 * missed > targets:
         wanted = f"a block in which more than half of the {targets} subset sums come within eps={options.eps}"
@@ -141,7 +123,7 @@ def _prune_to_target(
         raise fault("block", options.block, wanted, mend, error=ConstructError)
     bound = network_bound(gauged, effective, shape) / gain
     known = None if data is None and not options.feedback else points
-    config = _config(steps, settings, shape, options.init, known) | {"seed": seed}
+    config = _config(steps, options, shape, known) | {"seed": seed}
     certificate = {"kind": "interval (loose)", "bound": bound, **_sampled(draft, steps, points, seed)}
     facts = {**_facts(steps, draft, solved), "certificate": certificate}
     return draft.ticket({"method": "network", "config": config, **facts}, seconds=time.perf_counter() - start)
@@ -216,10 +198,9 @@ def _gauge(steps: Sequence[Step]) -> tuple[list[Step], float]:
 def _mother(
     steps: Sequence[Step],
     gain: float,
-    settings: Settings,
+    options: NetworkOptions,
     shape: Shape,
     seed: int,
-    init: str,
 ) -> MotherSpec:
     """The smallest mother with a place for every candidate: auxiliary layers, copies and constants."""
     entries: list[Any] = []
@@ -232,31 +213,32 @@ def _mother(
         first = not any(s.weighted for s in steps[:k])
         if first and step.kind == "linear" and "flatten" not in entries:
             entries.append("flatten")
-        if first or settings.mode == "2L":
-            block = settings.first_block() if first else settings.block
-            rows = block * fan * (3 if fan <= _FEW_INPUTS else 1) + settings.constants()
+        if first or options.mode == "2L":
+            block = options.first_block() if first else options.block
+            rows = block * fan * (3 if fan <= _FEW_INPUTS else 1) + options.constants()
             entries += [{"linear": rows} if step.kind == "linear" else {"conv": rows, "kernel": 1}, "relu"]
-        if settings.mode == "L+1" and k != len(steps) - 1 - last:
-            units = settings.block * units + settings.constants()
+        if options.mode == "L+1" and k != len(steps) - 1 - last:
+            units = options.block * units + options.constants()
         entries.append({**step.entry, step.kind: units})
-    options = {"layers": entries, "gain": gain}
+    net = {"layers": entries, "gain": gain}
     space = InputSpec(shape=shape, range="unit")
-    return MotherSpec("stack", options, norm="none", init=init, bias="nonzero", seed=seed, input=space)
+    return MotherSpec("stack", net, norm="none", init=options.init, bias="nonzero", seed=seed, input=space)
 
 
 def _config(
     steps: Sequence[Step],
-    settings: Settings,
+    options: NetworkOptions,
     shape: Shape,
-    init: str,
     points: Tensor | None,
 ) -> dict[str, Any]:
     """The settings, with digests of the target and of the calibration inputs."""
     arrays = [array for step in steps for array in (step.weight, step.bias)]
+    names = ("mode", "block", "eps", "feedback")
     return {
         "target": {"layers": [step.entry for step in steps], "digest": _digest(arrays)},
-        **asdict(settings),
-        "init": init,
+        **{name: getattr(options, name) for name in names},
+        "low_noise": options.quiet,
+        "init": options.init,
         "input_shape": list(shape),
         "calibration": None if points is None else _digest([points.numpy()]),
     }

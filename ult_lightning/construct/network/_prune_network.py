@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from ult_lightning.construct._family import Notice, silent
 from ult_lightning.construct._steps import Step
 from ult_lightning.construct.certificates import Effective
 from ult_lightning.construct.network._feedback import Feedback
+from ult_lightning.construct.network._network_options import NetworkOptions
 from ult_lightning.construct.network._prune_layer import (
     Solved,
     Source,
@@ -28,29 +27,6 @@ from ult_lightning.construct.network._prune_layer import (
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
-Mode = Literal["2L", "L+1"]
-
-_FIRST_BLOCK = 1.2
-_FIRST_EPS = 0.1
-_CONSTANTS = 24
-
-
-@dataclass(frozen=True)
-class Settings:
-    mode: Mode
-    block: int
-    eps: float
-    feedback: bool
-    low_noise: bool
-
-    def first_block(self) -> int:
-        return self.block if self.mode == "2L" else math.ceil(_FIRST_BLOCK * self.block)
-
-    def constants(self) -> int:
-        return max(self.block, _CONSTANTS)
-
-    def eps_of(self, layer: int) -> float:
-        return self.eps * (_FIRST_EPS if self.mode == "L+1" and layer == 0 else 1.0)
 
 
 @dataclass
@@ -65,7 +41,7 @@ class _Built:
 def prune_network(
     steps: Sequence[Step],
     layers: Sequence[Layer],
-    settings: Settings,
+    options: NetworkOptions,
     points: Tensor,
     notice: Notice = silent,
 ) -> tuple[list[Effective], list[Solved]]:
@@ -86,14 +62,14 @@ def prune_network(
         if step.kind == "linear":
             wanted, actual = (h.flatten(1)[:, :, None, None] for h in (wanted, actual))
         index = len(plans)
-        aux, source = _source(step, built, rest, settings)
+        aux, source = _source(step, built, rest, options)
         layer = next(rest)
-        copied = settings.mode == "L+1" and index < len(weighted) - 1
-        rows, constants = _rows(layer, len(step.bias), settings.constants() if copied else 0)
+        copied = options.mode == "L+1" and index < len(weighted) - 1
+        rows, constants = _rows(layer, len(step.bias), options.constants() if copied else 0)
         layer.bias_mask[constants] = layer.v[constants] > 0
-        feedback = Feedback(step, wanted, _unit_means(actual, source, aux)) if settings.feedback else None
-        quiet = settings.low_noise and aux is None
-        eps = settings.eps_of(index)
+        feedback = Feedback(step, wanted, _unit_means(actual, source, aux)) if options.feedback else None
+        quiet = options.quiet and aux is None
+        eps = options.eps_of(index)
         result = prune_to(layer, rows, source, step, eps=eps, noise=quiet, feedback=feedback)
         solved.append(result)
         notice(
@@ -101,7 +77,7 @@ def prune_network(
         )
         plans.append((aux, layer, source, rows))
         built = _Built(layer, rows, usable_copies(result, rows.shape, feedback))
-        if settings.feedback:
+        if options.feedback:
             now = _effective(*plans[-1])
             actual = step.apply(actual, torch.from_numpy(now.weight), torch.from_numpy(now.bias))
             wanted = step.apply(wanted)
@@ -113,15 +89,15 @@ def _source(
     step: Step,
     built: _Built | None,
     rest: Iterator[Layer],
-    settings: Settings,
+    options: NetworkOptions,
 ) -> tuple[Layer | None, Source]:
     """Where the next layer finds its inputs: in an auxiliary layer, returned too, or in the copies of the last one."""
     fan = step.weight.shape[1]
-    if built is not None and settings.mode == "L+1":
+    if built is not None and options.mode == "L+1":
         return None, _copies(built.layer, built.rows, built.good, fan)
     aux = next(rest)
-    block = settings.block if built is not None else settings.first_block()
-    return aux, auxiliary(aux, fan, block, settings.constants())
+    block = options.block if built is not None else options.first_block()
+    return aux, auxiliary(aux, fan, block, options.constants())
 
 
 def _unit_means(actual: Tensor, source: Source, aux: Layer | None) -> Tensor:

@@ -192,7 +192,7 @@ def input_shape_of(
         shape = (1, 1, first.weight.shape[1])
     else:
         raise fault("input_shape", None, "(c, h, w), since the target starts with a convolution or a pool")
-    if len(shape) != 3 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in shape):
+    if len(shape) != 3:
         raise fault("input_shape", given, "(c, h, w), three whole numbers of at least 1")
     zeros = torch.zeros(1, *shape, dtype=torch.float64)
     try:

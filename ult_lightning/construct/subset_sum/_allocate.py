@@ -51,6 +51,8 @@ def allocate(
 ) -> Allocation:
     """Disjoint subsets of ``values`` (n,) whose sums come within eps of ``targets`` (m,), at a small total cost.
 
+    The question of Pensia et al. (2020) where one pool serves several weights.
+
     Args:
         values: the pool.
         targets: served in order of size, the largest first.

@@ -32,7 +32,7 @@ def median_error(n: int, target: float, *, second_moment: float, size: int | Non
 
     M is the number of subsets, 2^n, or C(n, size) where their size is fixed, and p the normal density that their sums
     follow, of variance n E[X^2] / 2, or size E[X^2]; ``second_moment`` is E[X^2] > 0 of elements of mean 0, as in
-    ``SECOND_MOMENT``. Sums near the target are taken as a Poisson process. Holds within 20 % for targets
+    ``SECOND_MOMENT``. Sums near the target are taken as a Poisson process, in the regime of Lueker (1998). Holds within 20 % for targets
     inside two standard deviations and M p(target) well above 1.
     """
     _check_count("n", n)
@@ -65,7 +65,10 @@ def failure_rate(n: int, eps: float, *, distribution: Distribution = "uniform") 
 
     The rest is that of uniform elements, 0.0039 exp(-0.62 (n - 15 - log2(0.01 / eps))) less their unreachable share: fitted
     to simulations, in which one more element makes up for half the eps. Within a factor of 2 for failure rates from
-    0.001 to 0.5 and eps <= 0.01; an estimate elsewhere.
+    0.001 to 0.5 and eps <= 0.01; an estimate elsewhere. That
+    n need only grow like log(1 / eps) is Lueker's theorem (1998).
+
+    Raises ``UltError`` for n below 1, eps that is not above 0 and an unknown distribution.
     """
     _check(n, eps, distribution)
     exponent = -_SLOPE * (n - _ELEMENTS - log2(_EPS / eps))

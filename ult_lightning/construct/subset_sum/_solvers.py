@@ -64,6 +64,9 @@ def sparsest(
 ) -> Subsets:
     """The fewest terms whose sum is within eps of the target, and among those subsets the one with the smallest error.
 
+    What a weight of a target costs in a random layer: that some subset comes close is Lueker's theorem (1998), on which
+    Pensia et al. (2020) build their tickets.
+
     Args:
         values: (m, n), a pool per target, or (n,), one pool that serves every target and is not used up.
         targets: (m,).
@@ -86,7 +89,7 @@ def sparsest(
 
 
 def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto") -> Subsets:
-    """The subset with the smallest error among all 2^n, n <= 40: exact, by meeting in the middle.
+    """The subset with the smallest error among all 2^n, n <= 40: exact, by meeting in the middle (Horowitz and Sahni 1974).
 
     Shapes and errors as in ``sparsest``; two halves of 2^(n/2) sums each, so n = 40 takes a good part of a second.
     """
