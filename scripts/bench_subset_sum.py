@@ -22,8 +22,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from ult_lightning.construct._allocate import allocate  # noqa: E402
-from ult_lightning.construct._subset_sum import Engine, low_noise, min_error, sparsest  # noqa: E402
+from ult_lightning.construct import Engine, allocate, low_noise, min_error, sparsest  # noqa: E402
 
 ROUNDS = 5
 TARGETS = {

@@ -20,6 +20,7 @@ from ult_lightning.cli import search as search_verb
 from ult_lightning.cli import transfer as transfer_verb
 from ult_lightning.cli._job import Place
 from ult_lightning.cli._reader import Reader
+from ult_lightning.construct import FAMILIES
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VERBS = ("search", "construct", "transfer", "compare", "report")
@@ -39,7 +40,7 @@ NEEDED = {
 
 
 def composed(verb: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **hydra_version()):
         return compose(verb, overrides=[*NEEDED[verb], *overrides])
 
 
@@ -80,7 +81,7 @@ def test_every_experiment_can_be_read(path: Path) -> None:
     verbs = verbs_of_experiment(path)
     assert verbs, f"{path.name} does not open with its command"
     for verb in verbs:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
+        with initialize_config_dir(str(CONF), **hydra_version()):
             assert READERS[verb](compose(verb, overrides=[f"experiment={path.stem}"]))
 
 
@@ -90,7 +91,7 @@ def test_an_experiment_wins_over_the_root(verb: str, tmp_path: Path) -> None:
     folder.mkdir()
     key = {"search": "seed", "construct": "seed", "transfer": "seed", "compare": "out", "report": "out"}[verb]
     (folder / "mine.yaml").write_text(f"# @package _global_\n{key}: 77\n")
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **hydra_version()):
         found = compose(
             verb, overrides=[*NEEDED[verb], f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
         )
@@ -203,10 +204,14 @@ def test_keys_that_take_a_list_are_known(monkeypatch: pytest.MonkeyPatch) -> Non
     items = Reader.items
     monkeypatch.setattr(Reader, "items", lambda self, key: read.add(key) or items(self, key))
     for verb in READERS:
-        more = ["family=polynomial", "exponents=[[1,0]]"] if verb == "construct" else []
+        more = ["family=polynomial"] if verb == "construct" else []
         READERS[verb](composed(verb, *more))
     with pytest.raises(UltError, match="no rows"):
         report_verb.run(composed("report"), Place(Path(), None, 0, ()))
+    kinds = [FAMILIES.get(name).options for name in FAMILIES]
+    read |= {
+        entry.name for kind in kinds for entry in dataclasses.fields(kind) if "tuple[" in str(entry.type)
+    }
     assert read == _messages.LIST_KEYS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch import nn
 
 from tests.cli.conftest import Answer, Say
 from ult_lightning import construct as rooms
-from ult_lightning.cli import _families as families
+from ult_lightning.base import Options, option
 from ult_lightning.cli import _study as study
 from ult_lightning.cli.construct import read
+from ult_lightning.construct import FAMILIES, Family, FourierOptions
 from ult_lightning.tickets import InputSpec, Ticket, TicketStore
 
 QUIET = ("construct", "logger=none")
@@ -46,14 +48,16 @@ def made(say: Say, family: str, *words: str) -> tuple[Answer, Ticket]:
 
 
 def test_every_family_has_a_constructor_a_small_case_and_keys_in_the_yaml(repo: Path) -> None:
-    assert set(families.FAMILIES) == set(SMALL)
+    assert set(FAMILIES) == set(SMALL)
     text = (repo / "conf" / "construct.yaml").read_text()
-    for family, keys in families.FAMILIES.items():
+    for family in FAMILIES:
         assert callable(getattr(rooms, f"{family}_ticket"))
+        keys = [entry.name for entry in fields(FAMILIES.get(family).options)]
+        assert len(keys) > 5
         assert [key for key in keys if f"\n{key}: null " not in text] == []
 
 
-@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_ticket_its_screen_and_its_second_life(say: Say, family: str) -> None:
     answer, ticket = made(say, family)
     certificate: Any = ticket.provenance["certificate"]
@@ -100,9 +104,10 @@ def test_the_next_command_runs_and_shows_the_certificate(say: Say) -> None:
 def test_the_end_screen_says_what_was_chosen_and_why(say: Say) -> None:
     answer, ticket = made(say, "polynomial")
     config: Any = ticket.provenance["config"]
-    assert families.plan_words({key: config["plan"][key] for key in ("log", "linear", "exp")}) in answer.out
+    log, exp = ("[{},{},{}]".format(*config["plan"][key]) for key in ("log", "exp"))
     pieces: Any = ticket.provenance["pieces"]
-    assert f" pieces=[{pieces[0]},{pieces[1]}]\n" in answer.out
+    chosen = f"log={log} linear={config['plan']['linear']} exp={exp} pieces=[{pieces[0]},{pieces[1]}]\n"
+    assert chosen in answer.out
     assert "1/sqrt(eps)" in answer.out
     answer, ticket = made(say, "polynomial", "linear=150", "tolerance=0.4")
     config = ticket.provenance["config"]
@@ -175,7 +180,7 @@ def test_a_network_ticket_gives_the_network(say: Say) -> None:
     assert "the outputs of the target network" in answer.out
 
 
-def test_the_files_behind_a_wish_are_part_of_it(say: Say) -> None:
+def test_the_contents_of_files_count_not_their_names(say: Say) -> None:
     made(say, "network")
     module = save_network()
     with torch.no_grad():
@@ -254,12 +259,39 @@ def test_a_quick_look_wins_over_what_an_experiment_repeats() -> None:
     assert study.said({"seeds": [0, 1], "eps": 0.2, "fast": True}, defaults) == {"eps": 0.2, "fast": True}
 
 
-def test_the_wish_of_the_config(repo: Path) -> None:
+def test_the_options_of_the_config(repo: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(repo / "conf"), version_base="1.3"):
-        told = read(compose("construct", overrides=["family=fourier", "bound=3", "fold=true", "logger=none"]))
-    assert told.wish is not None
-    assert told.wish.given == {"bound": 3, "fold": True}
-    request = told.wish.request()
-    assert (request["inputs"], request["eps"], request["style"]) == (1, 1e-2, "two")
+    with initialize_config_dir(str(repo / "conf"), **hydra_version()):
+        job = read(compose("construct", overrides=["family=fourier", "bound=3", "fold=true", "logger=none"]))
+    assert (job.family, job.seed) == ("fourier", 0)
+    assert job.options == FourierOptions(bound=3, fold=True)
+    assert job.options.given() == {"bound": 3, "fold": True}
+
+
+def test_a_family_from_outside(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class LineOptions(Options):
+        slope: float = option(1.0, above=0)
+
+    def construct(options: LineOptions, *, seed: int, notice: Any) -> Ticket:
+        line = rooms.Function("line", lambda x: options.slope * x + x * x / 100, 0.0, 1.0, 0.02)
+        return rooms.univariate_ticket(line, 1e-2, seed=seed, notice=notice)
+
+    monkeypatch.setattr(FAMILIES, "_members", dict(FAMILIES._members))
+    FAMILIES.add("line", Family(LineOptions, construct))
+    words = ("family=line", "out=my.ticket")
+    answer = say(*QUIET, *words, "+slope=0.5")
+    assert answer.code == 0, answer.err
+    assert "a line ticket, seed 0." in answer.out
+    assert "Next:\n  ult ticket show my.ticket" in answer.out
+    x = torch.linspace(0, 1, 50).reshape(-1, 1, 1, 1)
+    found = Ticket.load("my.ticket").network()(x)[:, 0]
+    assert float((found - 0.5 * x.flatten()).abs().max()) <= 0.021
+    assert "Found in the store" in say(*QUIET, *words, "+slope=0.5").out
+    assert "Constructed in" in say(*QUIET, *words).out
+    assert say(*QUIET, *words, "+slope=0").sentence == "slope: got 0, wanted a number above 0."
+    assert (
+        "slope: got 2, wanted null, since family=univariate"
+        in say(*QUIET, "family=univariate", "+slope=2").err
+    )

@@ -27,10 +27,6 @@ class Reader:
         keys = {override.partition("=")[0].lstrip("+~") for override in typed}
         self._ours = experiment_keys(typed) - keys
 
-    def value(self, key: str) -> Any:
-        """Whatever stands there, as plain Python values."""
-        return self._value(key)
-
     def number(self, key: str) -> float:
         """A finite number."""
         value = self.optional_number(key)
@@ -98,9 +94,9 @@ class Reader:
         word = self.optional_word(key)
         return None if word is None else Path(word).expanduser()
 
-    def given(self, key: str) -> bool:
-        """Whether the value is anything but null; an empty list is."""
-        return self._value(key) is not None
+    def value(self, key: str) -> Any:
+        """Whatever stands there, in plain containers."""
+        return self._value(key)
 
     def items(self, key: str) -> tuple[Any, ...]:
         """A list, or one value that stands for a list of one; null is empty."""

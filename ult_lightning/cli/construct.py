@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ult_lightning.base import UltError, digest, fault, once, write_bytes, write_text
-from ult_lightning.cli import _families as families
+from ult_lightning.base import Options, fault, read_options, write_bytes
 from ult_lightning.cli import _settings as settings
 from ult_lightning.cli import _study as studies
-from ult_lightning.cli._families import Wish
 from ult_lightning.cli._job import Place, run_job
 from ult_lightning.cli._out import check_file, check_folder, refuse_read
 from ult_lightning.cli._reader import Reader
 from ult_lightning.cli._tables import shown, typed
 
 if TYPE_CHECKING:
-    from ult_lightning.tickets import Ticket, TicketStore
+    from ult_lightning.tickets import Ticket
 
 
 @dataclass(frozen=True)
 class ConstructJob:
-    """Everything that `ult construct` was told: a ticket to make (`wish`) or a study to run."""
+    """The settings of `ult construct`: a ticket of a family with its options and seed, or a study with its options."""
 
-    wish: Wish | None
+    family: str | None
+    options: Options
+    seed: int
     study: str | None
-    options: dict[str, Any]
+    study_options: dict[str, Any]
     machine: settings.Machine
     logging: settings.Logging
     out: Path | None
@@ -43,110 +41,109 @@ def job(cfg: DictConfig) -> float | None:
 
 def read(cfg: DictConfig) -> ConstructJob:
     """The typed settings of a composed config; raises UltError for whatever is wrong in it."""
+    from ult_lightning.construct import FAMILIES
+
     reader = Reader(cfg)
-    family, given = families.read(reader)
+    family, values = reader.optional_word("family"), family_values(reader)
     study, seed = reader.optional_word("study"), reader.whole("seed")
     if family is None and study is None:
-        raise fault(
-            "family", None, f"one of {', '.join(families.FAMILIES)}", "or a study: experiment=theory_kept"
-        )
+        known = ", ".join(FAMILIES.names())
+        raise fault("family", None, f"one of {known}", "or a study: experiment=theory_kept")
     if family is not None and study is not None:
-        raise fault(
-            "family", family, f"null, since study={study} is there too", "a command does one of the two"
-        )
+        wanted = f"null, since study={study} is there too"
+        raise fault("family", family, wanted, "a command does one of the two")
     if seed < 0:
         raise fault("seed", seed, "a whole number of at least 0")
-    odd = [*given, *(["seed"] if seed else [])]
-    if study is not None and odd:
-        raise fault(
-            odd[0], given.get(odd[0], seed), "no value, since a study has its own", "say options.KEY=VALUE"
-        )
-    options = {
-        key: value for key, value in reader.mapping("options").items() if (key, value) != ("fast", False)
-    }
-    found = ConstructJob(
-        wish=None if family is None else Wish(family, given, seed),
+    if study is not None and (odd := {**values, **({"seed": seed} if seed else {})}):
+        key, value = next(iter(odd.items()))
+        raise fault(key, value, "no value, since a study has its own", "say options.KEY=VALUE")
+    study_options = reader.mapping("options")
+    if study_options.get("fast") is False:
+        del study_options["fast"]
+    construct = ConstructJob(
+        family=family,
+        options=Options() if family is None else family_options(family, values),
+        seed=seed,
         study=study,
-        options=options,
+        study_options=study_options,
         machine=settings.machine(reader),
         logging=settings.logging(reader),
         out=reader.optional_path("out"),
     )
     reader.refuse_unread("construct")
-    if found.wish is not None and found.options:
-        raise fault("options", found.options, "none, since they belong to a study", "say KEY=VALUE itself")
     if study is not None:
-        studies.check(study, found.options)
-    return found
+        studies.check(study, study_options)
+    elif study_options:
+        raise fault("options", study_options, "none, since they belong to a study", "say KEY=VALUE itself")
+    return construct
+
+
+def family_values(reader: Reader) -> dict[str, Any]:
+    """What the config says for any option of any family; null says nothing."""
+    from ult_lightning.construct import FAMILIES
+
+    names = [entry.name for name in FAMILIES for entry in fields(FAMILIES.get(name).options)]
+    values = {name: reader.value(name) for name in dict.fromkeys(names) if reader.has(name)}
+    if reader.has("init.name"):
+        values["init"] = reader.word("init.name")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def family_options(family: str, values: dict[str, Any]) -> Options:
+    """The options of a family; raises UltError for an unknown family, and for options and values that it does not take."""
+    from ult_lightning.construct import FAMILIES
+
+    kind = FAMILIES.get(family).options
+    takes = [entry.name for entry in fields(kind)]
+    for key, value in values.items():
+        if key not in takes:
+            raise fault(key, value, f"null, since family={family} takes {', '.join(takes)}")
+    options: Options = read_options(kind, values)
+    return options
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Construct (or reuse) one ticket and return its certified bound, or run a study."""
-    told = read(cfg)
-    check_folder("store", told.machine.store)
-    place.claim(told.out)
-    told.machine.start()
+    job = read(cfg)
+    check_folder("store", job.machine.store)
+    place.claim(job.out)
+    job.machine.start()
     config = OmegaConf.to_container(cfg, resolve=True)
-    if told.wish is None:
-        assert told.study is not None
-        with told.logging.running(place.folder, f"study {told.study}", config) as mirror:
-            studies.run(told.study, told.options, told.machine, out=told.out or place.folder, mirror=mirror)
+    if job.family is None:
+        assert job.study is not None
+        with job.logging.running(place.folder, f"study {job.study}", config) as mirror:
+            out = job.out or place.folder
+            studies.run(job.study, job.study_options, job.machine, out=out, mirror=mirror)
         return None
-    check_file("out", told.out)
-    refuse_read("out", told.out, told.wish.reads)
+    from ult_lightning.construct import FAMILIES, construct_once
     from ult_lightning.tickets import TicketStore
 
-    store = TicketStore(told.machine.store)
-    with told.logging.running(place.folder, _name(told.wish), config) as mirror:
-        ticket, reused = construct_once(store, told.wish, force=told.machine.force, notice=print)
+    given = job.options.given()
+    check_file("out", job.out)
+    files = FAMILIES.get(job.family).files
+    refuse_read("out", job.out, [Path(given[key]).expanduser() for key in files if key in given])
+    store = TicketStore(job.machine.store)
+    words = [job.family, *(f"{key}={value}" for key, value in given.items() if len(str(value)) < 40)]
+    with job.logging.running(place.folder, f"construct {' '.join(words)} s{job.seed}", config) as mirror:
+        ticket, reused = construct_once(
+            job.family, job.options, seed=job.seed, store=store, force=job.machine.force, notice=print
+        )
         path = store.path(ticket.id)
         mirror.log_ticket(ticket, path)
-    if told.out is not None:
-        write_bytes(told.out, path.read_bytes())
-        path = told.out
-    print(end_screen(ticket, told.wish, path, reused=reused, where=mirror.where))
+    if job.out is not None:
+        write_bytes(job.out, path.read_bytes())
+        path = job.out
+    print(end_screen(ticket, job, path, reused=reused, where=mirror.where))
     bound: Any = ticket.provenance["certificate"]["bound"]
     return float(bound)
 
 
-def construct_once(
-    store: TicketStore,
-    wish: Wish,
-    *,
-    force: bool = False,
-    notice: Callable[[str], None] = print,
-) -> tuple[Ticket, bool]:
-    """The ticket of a wish, from the store if it was made before, else constructed and stored; and whether it was reused.
-
-    What was asked for leads to the id through a small file beside the tickets; the same construction elsewhere is waited for.
-    """
-    from ult_lightning.construct._layers import NUMERICS
-
-    made: list[Ticket] = []
-    key = digest({"made_by": "construct", "numerics": NUMERICS, **wish.request()})[:16]
-    index = store.root / "constructed" / f"{key}.json"
-
-    def make() -> Ticket:
-        ticket = wish.make(notice)
-        store.save(ticket)
-        index.parent.mkdir(parents=True, exist_ok=True)
-        write_text(index, json.dumps({"ticket": ticket.id}) + "\n")
-        made.append(ticket)
-        return ticket
-
-    def load(path: Path) -> Ticket:
-        try:
-            return store.load(str(json.loads(path.read_text(encoding="utf-8"))["ticket"]))
-        except (ValueError, KeyError, TypeError) as cause:
-            raise UltError(f"{path} does not name a ticket.") from cause
-
-    return once(index, make, load, force=force, notice=notice), not made
-
-
-def end_screen(ticket: Ticket, wish: Wish, path: Path, *, reused: bool, where: str | None) -> str:
+def end_screen(ticket: Ticket, job: ConstructJob, path: Path, *, reused: bool, where: str | None) -> str:
     """What the last lines of a construction say: the ticket, its size, certificate, what was chosen, and what to type next."""
+    from ult_lightning.construct import FAMILIES
     from ult_lightning.tickets._describe import certificate_words
 
+    assert job.family is not None
     size = path.stat().st_size
     seconds = ticket.provenance.get("seconds")
     spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
@@ -159,47 +156,21 @@ def end_screen(ticket: Ticket, wish: Wish, path: Path, *, reused: bool, where: s
         ("file", f"{path} ({size:,} bytes, {8 * size / total:.2f} bits per parameter)"),
         ("kept", f"{kept:,} of {total:,} parameters, density {ticket.density:.4f}"),
         *((label.lower(), text) for label, text in certificate_words(ticket.provenance)),
-        *_choices(ticket, wish),
+        *FAMILIES.get(job.family).explain(ticket, job.options),
     ]
     if where is not None:
         lines.append(("log", shown(where)))
     width = max(len(label) for label, _ in lines)
     body = [f"  {label.ljust(width)}  {text}" for label, text in lines]
-    title = f"{did}: a {wish.family} ticket, seed {wish.seed}."
-    return "\n".join(["", title, *body, "Next:", f"  {typed(*_next(ticket, wish, path))}"])
+    title = f"{did}: a {job.family} ticket, seed {job.seed}."
+    following = next_words(ticket, FAMILIES.get(job.family).tasks, path)
+    return "\n".join(["", title, *body, "Next:", f"  {typed(*following)}"])
 
 
-def _choices(ticket: Ticket, wish: Wish) -> Iterator[tuple[str, str]]:
-    """What was chosen for the user, and why."""
-    config: Any = ticket.provenance["config"]
-    if wish.family == "network":
-        per: Any = ticket.provenance["kept_per_parameter"]
-        targets, missed = (ticket.provenance[key] for key in ("subset_sums", "missed"))
-        yield "per weight", f"{per:.2f} kept parameters for each of the target's that is not 0"
-        yield (
-            "sums",
-            f"{targets:,} subset sums of up to {config['block']} candidates, {missed:,} of them off by more than eps",
-        )
-        return
-    names = [key for key in (*families.PLAN_KEYS, "fold") if key != "tolerance" or key in wish.own]
-    plan = {key: config["plan"].get(key) for key in names}
-    yield "chosen", families.plan_words({**plan, "pieces": ticket.provenance.get("pieces")})
-    if wish.own:
-        yield "why", f"{', '.join(wish.own)} as you said; the rest by the laws of the theory from eps"
-        return
-    yield "why", "N pieces err by 1/N^2, so N grows as 1/sqrt(eps); widths as log(1/eps), as subset sums need"
-
-
-def _next(ticket: Ticket, wish: Wish, path: Path) -> list[str]:
-    """The command that shows what the ticket is good for."""
-    if ticket.spec.input.shape == families.IMAGE:
+def next_words(ticket: Ticket, tasks: tuple[str, ...], path: Path) -> list[str]:
+    """The command that shows what the ticket is good for: images, or the function tasks of its family."""
+    if ticket.spec.input.shape == (3, 32, 32):
         return ["transfer", f"ticket={path}", "targets=[digits]", "head=ridge"]
-    targets = {"polynomial": "targets=[polynomials,products]", "fourier": "targets=[trigonometric,outside]"}
-    if wish.family not in targets:
+    if not tasks:
         return ["ticket show", str(path)]
-    return ["transfer", f"ticket={path}", targets[wish.family], "head=lstsq"]
-
-
-def _name(wish: Wish) -> str:
-    said = " ".join(f"{key}={value}" for key, value in wish.given.items() if len(str(value)) < 40)
-    return f"construct {wish.family} {said} s{wish.seed}"
+    return ["transfer", f"ticket={path}", f"targets=[{','.join(tasks)}]", "head=lstsq"]

@@ -14,7 +14,7 @@ from ult_lightning.compare._study_laws import ticket_found
 from ult_lightning.nets import INITS
 
 if TYPE_CHECKING:
-    from ult_lightning.construct import PolynomialPlan
+    from ult_lightning.construct import PolynomialPlan, Style
     from ult_lightning.tickets import Ticket
 
 PUBLISHED = "Burkholz et al. 2022, public script"
@@ -88,7 +88,7 @@ def _scaled(
     inputs: int,
     degree: int,
     scale: float,
-    style: str,
+    style: Style,
     init: str,
     pieces: dict[str, int],
     seed: int,

@@ -1,49 +1,72 @@
 """Theory as code: subset sums, tickets constructed for polynomials, Fourier bases and given networks, and certificates."""
 
-from ult_lightning.construct._allocate import Allocation, allocate
-from ult_lightning.construct._certificate import Certificate
-from ult_lightning.construct._fourier import FourierPlan, fourier_ticket, frequencies, plan_fourier
-from ult_lightning.construct._functions import FUNCTIONS, Function
-from ult_lightning.construct._head_bound import head_bound
-from ult_lightning.construct._laws import (
+from ult_lightning.construct._family import FAMILIES, ConstructError, Family, construct_once
+from ult_lightning.construct._index_sets import frequencies, monomial_values, monomials
+from ult_lightning.construct.certificates import Certificate, head_bound
+from ult_lightning.construct.functions import (
+    DEFAULT_EPS,
+    FUNCTIONS,
+    STYLES,
+    CubeOptions,
+    FourierOptions,
+    FourierPlan,
+    Function,
+    PolynomialOptions,
+    PolynomialPlan,
+    Style,
+    UnivariateOptions,
+    UnivariatePlan,
+    fourier_ticket,
+    plan_fourier,
+    plan_polynomial,
+    plan_univariate,
+    polynomial_ticket,
+    univariate_ticket,
+)
+from ult_lightning.construct.network import Mode, NetworkOptions, network_ticket, save_target
+from ult_lightning.construct.subset_sum import (
     SECOND_MOMENT,
+    Allocation,
     Distribution,
+    Engine,
+    Subsets,
+    allocate,
     elements_needed,
     failure_rate,
+    fixed_size,
+    low_noise,
     median_error,
+    min_error,
+    sparsest,
     unreachable_rate,
 )
-from ult_lightning.construct._network import network_ticket
-from ult_lightning.construct._network_prune import Mode
-from ult_lightning.construct._network_target import save_target
-from ult_lightning.construct._polynomial import (
-    PolynomialPlan,
-    monomial_values,
-    monomials,
-    plan_polynomial,
-    polynomial_ticket,
-)
-from ult_lightning.construct._settings import DEFAULT_EPS, STYLES, ConstructError
-from ult_lightning.construct._subset_sum import Engine, Subsets, fixed_size, low_noise, min_error, sparsest
-from ult_lightning.construct._univariate import UnivariatePlan, plan_univariate, univariate_ticket
 
 __all__ = [
     "DEFAULT_EPS",
+    "FAMILIES",
     "FUNCTIONS",
     "SECOND_MOMENT",
     "STYLES",
     "Allocation",
     "Certificate",
     "ConstructError",
+    "CubeOptions",
     "Distribution",
     "Engine",
+    "Family",
+    "FourierOptions",
     "FourierPlan",
     "Function",
     "Mode",
+    "NetworkOptions",
+    "PolynomialOptions",
     "PolynomialPlan",
+    "Style",
     "Subsets",
+    "UnivariateOptions",
     "UnivariatePlan",
     "allocate",
+    "construct_once",
     "elements_needed",
     "failure_rate",
     "fixed_size",

@@ -1,0 +1,158 @@
+"""Tickets for a function of one variable (Burkholz et al. 2022, the univariate nets of their constructions)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ult_lightning.base import fault, option
+from ult_lightning.construct._draft import Draft
+from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
+from ult_lightning.construct.certificates import Certificate, folded, propagate, sup_error
+from ult_lightning.construct.functions._basis import (
+    Basis,
+    BasisOptions,
+    Style,
+    choose_plan,
+    explain_plan,
+    prune_mother,
+)
+from ult_lightning.construct.functions._chain import build_chain
+from ult_lightning.construct.functions._knots import chain_widths
+from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
+from ult_lightning.tickets import Ticket
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class UnivariateOptions(BasisOptions):
+    """What a ticket for a function of one variable is chosen by, beyond `BasisOptions`.
+
+    ``function``: a name in `FUNCTIONS`; ``chain``: hidden widths; ``pieces``: linear pieces.
+    """
+
+    default_eps = 1e-3
+
+    function: str | None = None
+    chain: tuple[int, ...] | None = option(None, least=1)
+    pieces: int | None = option(None, least=1)
+
+
+@dataclass(frozen=True)
+class UnivariatePlan:
+    """``chain``: hidden widths of the mother, three for two random layers per target layer, two for one. ``pieces``: linear
+    pieces. ``tolerance``: how far each knot may be off, in multiples of the best piecewise-linear function's error.
+    """
+
+    chain: tuple[int, ...]
+    pieces: int
+    tolerance: float
+
+
+def plan_univariate(
+    function: Function,
+    eps: float,
+    *,
+    style: Style = UnivariateOptions.style,
+) -> UnivariatePlan:
+    """Widths, pieces and tolerance for a sup error of ``eps``, by the error law of piecewise-linear approximation."""
+    tolerance = 0.5
+    pieces = max(2, function.pieces_for(eps / (1.0 + 1.1 * tolerance)))
+    wide = max(100, round(30 * math.log2(1.0 / min(eps, 0.1))))
+    return UnivariatePlan(chain_widths(pieces, wide, style), pieces, tolerance)
+
+
+class _OneFunction(Basis[UnivariatePlan]):
+    net = "univariate"
+
+    def __init__(self, function: Function) -> None:
+        self.function, self.wanted = function, function.name
+        self.interval = (function.low, function.high)
+
+    @property
+    def domain(self) -> str:
+        return f"[{self.function.low:g}, {self.function.high:g}]"
+
+    def config(self) -> dict[str, Any]:
+        return {"function": self.function.name, "interval": list(self.interval)}
+
+    def widths(self, plan: UnivariatePlan) -> dict[str, Any]:
+        return {"chain": plan.chain}
+
+    def pieces(self, plan: UnivariatePlan) -> int:
+        return plan.pieces
+
+    def prune(self, draft: Draft, plan: UnivariatePlan) -> tuple[Certificate, Sequence[float]]:
+        allowed = plan.tolerance * self.function.best_error(plan.pieces)
+        missed = build_chain(self.function, draft.stage("function"), plan.pieces, tolerance=allowed)
+        return certify_univariate(draft, self.function), missed
+
+    def finer(self, plan: UnivariatePlan, excess: float) -> UnivariatePlan:
+        """More pieces, as far as the knot layer goes, then a tighter tolerance."""
+        most = plan.chain[1] if len(plan.chain) == 3 else plan.chain[0] // 4
+        pieces = min(most, math.ceil(plan.pieces * min(1.5, 1.02 * math.sqrt(excess))))
+        if pieces <= plan.pieces:
+            return replace(plan, tolerance=plan.tolerance / 2) if plan.tolerance > 0.05 else plan
+        return replace(plan, pieces=pieces)
+
+    def values(self, x: Floats, draft: Draft) -> Floats:
+        return self.function.f(x[:, 0])[:, None]
+
+
+def certify_univariate(draft: Draft, function: Function) -> Certificate:
+    """The exact sup error on the function's interval, float32 arithmetic of the frozen network included."""
+    (net,) = folded(draft)
+    line = propagate(net, function.low, function.high)
+    _, upper = sup_error(line.x, line.y[:, 0], function.f, function.curvature)
+    rounding = float(line.rounding.max())
+    return Certificate("exact", np.array([upper + rounding]), {"pieces": upper, "float32": rounding})
+
+
+def univariate_ticket(
+    function: str | Function,
+    eps: float | None = UnivariateOptions.eps,
+    *,
+    seed: int = 0,
+    init: str = UnivariateOptions.init,
+    style: Style = UnivariateOptions.style,
+    plan: UnivariatePlan | None = None,
+    notice: Notice = silent,
+) -> Ticket:
+    """Prune one random network into a function of one variable, within ``eps`` on its interval.
+
+    Source: Burkholz et al. 2022, whose constructions for polynomials and Fourier bases are made of such nets.
+    ``function``: a name (log, exp, sin, cos, square, sigmoid, tanh) or a `Function` of your own with a bound on its second
+    derivative. The network takes images (b, 1, 1, 1) whose pixel is the variable. Other arguments and errors as for
+    `polynomial_ticket`.
+    """
+    wanted = FUNCTIONS.get(function)() if isinstance(function, str) else function
+    options = UnivariateOptions(eps=eps, init=init, style=style)
+    return _construct(options, function=wanted, seed=seed, plan=plan, notice=notice)
+
+
+def _construct(
+    options: UnivariateOptions,
+    *,
+    seed: int,
+    function: Function | None = None,
+    plan: UnivariatePlan | None = None,
+    notice: Notice = silent,
+) -> Ticket:
+    if function is None and options.function is None:
+        raise fault("function", None, "a name", "for example function=sin")
+    wanted = function or FUNCTIONS.get(str(options.function))()
+    start, limit = choose_plan(options, plan, lambda eps: plan_univariate(wanted, eps, style=options.style))
+    if len(start.chain) == 3:
+        start = replace(start, pieces=min(start.pieces, start.chain[1]))
+    return prune_mother(
+        _OneFunction(wanted), start, limit, seed=seed, init=options.init, input=None, notice=notice
+    )
+
+
+FAMILIES.add("univariate", Family(UnivariateOptions, _construct, explain_plan))

@@ -1,0 +1,149 @@
+"""Pruning a mother to a whole target: auxiliary layers, copies and constants, layer after layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ult_lightning.construct._draft import Layer
+from ult_lightning.construct._family import Notice, silent
+from ult_lightning.construct._steps import Step
+from ult_lightning.construct.certificates import Effective
+from ult_lightning.construct.network._feedback import Feedback
+from ult_lightning.construct.network._network_options import NetworkOptions
+from ult_lightning.construct.network._prune_layer import (
+    Solved,
+    Source,
+    auxiliary,
+    drop_dead,
+    prune_to,
+    usable_copies,
+)
+
+Ints = NDArray[np.int64]
+Bits = NDArray[np.bool_]
+
+
+@dataclass
+class _Built:
+    """The layer pruned last, ``rows`` (units, copies) of its units, and which copies are ``good``."""
+
+    layer: Layer
+    rows: Ints
+    good: Bits
+
+
+def prune_network(
+    steps: Sequence[Step],
+    layers: Sequence[Layer],
+    options: NetworkOptions,
+    points: Tensor,
+    notice: Notice = silent,
+) -> tuple[list[Effective], list[Solved]]:
+    """Prunes the mother's layers, in place, to the target's; says what they compute then.
+
+    ``points`` (b, c, h, w) are the calibration inputs. They run through the target and, layer by layer, the ticket.
+    """
+    rest = iter(layers)
+    plans: list[tuple[Layer | None, Layer, Source, Ints]] = []
+    solved: list[Solved] = []
+    wanted = actual = points
+    built: _Built | None = None
+    weighted = [step for step in steps if step.weighted]
+    for step in steps:
+        if not step.weighted:
+            wanted, actual = step.apply(wanted), step.apply(actual)
+            continue
+        if step.kind == "linear":
+            wanted, actual = (h.flatten(1)[:, :, None, None] for h in (wanted, actual))
+        index = len(plans)
+        aux, source = _source(step, built, rest, options)
+        layer = next(rest)
+        copied = options.mode == "L+1" and index < len(weighted) - 1
+        rows, constants = _rows(layer, len(step.bias), options.constants() if copied else 0)
+        layer.bias_mask[constants] = layer.v[constants] > 0
+        feedback = Feedback(step, wanted, _unit_means(actual, source, aux)) if options.feedback else None
+        quiet = options.quiet and aux is None
+        eps = options.eps_of(index)
+        result = prune_to(layer, rows, source, step, eps=eps, noise=quiet, feedback=feedback)
+        solved.append(result)
+        notice(
+            f"layer {index + 1} of {len(weighted)}: {result.targets:,} subset sums, {result.missed} of them missed"
+        )
+        plans.append((aux, layer, source, rows))
+        built = _Built(layer, rows, usable_copies(result, rows.shape, feedback))
+        if options.feedback:
+            now = _effective(*plans[-1])
+            actual = step.apply(actual, torch.from_numpy(now.weight), torch.from_numpy(now.bias))
+            wanted = step.apply(wanted)
+    drop_dead(layers)
+    return [_effective(*plan) for plan in plans], solved
+
+
+def _source(
+    step: Step,
+    built: _Built | None,
+    rest: Iterator[Layer],
+    options: NetworkOptions,
+) -> tuple[Layer | None, Source]:
+    """Where the next layer finds its inputs: in an auxiliary layer, returned too, or in the copies of the last one."""
+    fan = step.weight.shape[1]
+    if built is not None and options.mode == "L+1":
+        return None, _copies(built.layer, built.rows, built.good, fan)
+    aux = next(rest)
+    block = options.block if built is not None else options.first_block()
+    return aux, auxiliary(aux, fan, block, options.constants())
+
+
+def _unit_means(actual: Tensor, source: Source, aux: Layer | None) -> Tensor:
+    """The ticket's version of each of the target's inputs (b, i, h, w): the mean over its usable copies."""
+    if aux is not None:
+        return actual
+    return torch.stack([actual[:, torch.from_numpy(c)].mean(1) for c in source.channels], dim=1)
+
+
+def _rows(layer: Layer, units: int, constants: int) -> tuple[Ints, Ints]:
+    """The rows (units, copies) of a layer, and those that carry constants: the ones with the largest biases."""
+    order = np.argsort(-layer.v, kind="stable")[:constants]
+    rest = np.setdiff1d(np.arange(len(layer.v)), order)
+    return rest.reshape(units, -1), np.sort(order)
+
+
+def _copies(before: Layer, copies: Ints, good: Bits, fan: int) -> Source:
+    """The copies of each input; after a flatten a unit's channel is a run of features, its positions."""
+    run = fan // len(copies)
+    channels = [copies[i // run][good[i // run]] * run + i % run for i in range(fan)]
+    constant = np.setdiff1d(np.arange(len(before.v)), copies)
+    constant = constant[before.v[constant] > 0]
+    return Source(channels, [np.ones(len(c)) for c in channels], constant * run, before.v[constant])
+
+
+def _effective(aux: Layer | None, layer: Layer, source: Source, rows: Ints) -> Effective:
+    """The map from the layer's inputs (of the auxiliary layer, if it has one) to its rows, after all pruning."""
+    u, v = layer.masked()
+    u = u.reshape(*u.shape[:2], *(u.shape[2:] or (1, 1)))
+    unit = np.full(len(v), -1)
+    unit[rows] = np.arange(len(rows))[:, None]
+    terms = int((u != 0).reshape(len(u), -1).sum(1).max()) + 1
+    through = u[:, source.constant_channels].sum((2, 3))
+    if aux is None:
+        weight = u.copy()
+        weight[:, source.constant_channels] = 0.0
+        parts = (
+            weight,
+            v + through @ source.constants,
+            np.abs(weight),
+            np.abs(v) + np.abs(through) @ source.constants,
+        )
+    else:
+        first, offset = aux.masked()
+        first = first.reshape(len(first), -1)
+        weight, size = (np.einsum("ohyx,hi->oiyx", w, first, optimize=True) for w in (u, np.abs(u)))
+        whole = u.sum((2, 3))
+        parts = (weight, v + whole @ offset, size, np.abs(v) + np.abs(whole) @ offset)
+    return Effective(*parts, terms, unit)

@@ -1,0 +1,208 @@
+"""One pool for many targets: every element serves at most one of them, and elements that are kept anyway are cheaper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ult_lightning.base import fault
+from ult_lightning.construct.subset_sum._numpy_engine import fits, mixed
+from ult_lightning.construct.subset_sum._solvers import (
+    Engine,
+    as_floats,
+    as_tolerance,
+    check_size,
+    fixed_size,
+    sparsest,
+)
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Indices = NDArray[np.intp]
+
+_MIXED_SUMS = 300_000
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Disjoint subsets of a pool: ``chosen``, for each target the indices of its elements, ascending; ``errors`` (m,),
+    the distances |sum - target|; and ``cost``, the sum over all chosen elements.
+    """
+
+    chosen: list[Indices]
+    errors: Floats
+    cost: float
+
+
+def allocate(
+    values: ArrayLike,
+    targets: ArrayLike,
+    eps: ArrayLike,
+    *,
+    kept: ArrayLike | None = None,
+    cost_new: float = 2,
+    cost_kept: float = 1,
+    max_size: int = 4,
+    rounds: int = 2,
+    engine: Engine = "auto",
+) -> Allocation:
+    """Disjoint subsets of ``values`` (n,) whose sums come within eps of ``targets`` (m,), at a small total cost.
+
+    The question of Pensia et al. (2020) where one pool serves several weights.
+
+    Args:
+        values: the pool.
+        targets: served in order of size, the largest first.
+        eps: the tolerance, > 0, a scalar or (m,).
+        kept: (n,) bool, the elements that cost ``cost_kept`` instead of ``cost_new`` (default: none).
+        cost_new: above 0, and at least ``cost_kept``.
+        cost_kept: 0 or more.
+        max_size: 1..6, the sizes in which the cheapest subset is looked for; larger ones only where those miss.
+        rounds: 1 or more; in each round after the first, missed targets first, every target that would be served better by
+            the whole pool takes what it wants, those it takes from are served again, and the change stays if fewer targets
+            are missed, or as many at a smaller cost.
+        engine: as in ``sparsest``.
+
+    Each target's subset is the cheapest within eps of what is free, and among equals the one with the smallest error
+    (subsets of kept and new elements together are looked for where each part has at most 300,000 choices);
+    the allocation as a whole is greedy. A target that is not reached gets the best that was found. Raises ``UltError`` for
+    values that are not finite, shapes that do not fit and arguments out of range.
+    """
+    pool, wanted = as_floats("values", values), as_floats("targets", targets)
+    if pool.ndim != 1 or wanted.ndim != 1:
+        raise fault("values", pool.shape, "one pool (n,)", f"with targets (m,); theirs is {wanted.shape}")
+    tolerance = as_tolerance(eps, len(wanted))
+    check_size("max_size", max_size, least=1)
+    if rounds < 1:
+        raise fault("rounds", rounds, "1 or more")
+    if not (cost_new > 0 and 0 <= cost_kept <= cost_new):
+        raise fault("cost_kept", cost_kept, f"a number from 0 to cost_new, {cost_new}")
+    cheap = np.zeros(len(pool), dtype=np.bool_) if kept is None else np.asarray(kept)
+    if cheap.dtype != np.bool_ or cheap.shape != pool.shape:
+        raise fault("kept", f"{cheap.dtype} {cheap.shape}", f"bool of the shape {pool.shape} of the values")
+    work = _Pool(pool, cheap, (float(cost_new), float(cost_kept)), max_size, engine)
+    return work.serve(wanted, tolerance, rounds)
+
+
+@dataclass
+class _State:
+    """Which target (m,) has which elements: ``owner`` (n,), -1 where an element is free."""
+
+    targets: Floats
+    eps: Floats
+    owner: NDArray[np.int64]
+    chosen: list[Indices]
+
+    def give(self, place: int, members: Indices) -> None:
+        self.owner[self.chosen[place]] = -1
+        self.owner[members] = place
+        self.chosen[place] = members
+
+
+class _Pool:
+    """The elements and their costs."""
+
+    def __init__(
+        self,
+        values: Floats,
+        kept: Bools,
+        costs: tuple[float, float],
+        max_size: int,
+        engine: Engine,
+    ) -> None:
+        self.values, self.kept, self.max_size, self.engine = values, kept, max_size, engine
+        self.costs = np.where(kept, costs[1], costs[0])
+        sizes = [(old, new) for old in range(max_size + 1) for new in range(max_size + 1 - old) if old + new]
+        self.classes: dict[float, list[tuple[int, int]]] = {}
+        for old, new in sorted(sizes, key=lambda pair: (pair[0] * costs[1] + pair[1] * costs[0], sum(pair))):
+            self.classes.setdefault(old * costs[1] + new * costs[0], []).append((old, new))
+
+    def serve(self, targets: Floats, eps: Floats, rounds: int) -> Allocation:
+        state = _State(
+            targets, eps, np.full(len(self.values), -1), [np.empty(0, dtype=np.intp)] * len(targets)
+        )
+        for place in np.argsort(-np.abs(targets), kind="stable"):
+            state.give(place, self.cheapest(targets[place], eps[place], np.flatnonzero(state.owner < 0)))
+        for _ in range(rounds - 1):
+            hardest = np.lexsort((-np.abs(targets), self.errors(state) <= eps))
+            if not sum([self.reconsider(place, state) for place in hardest]):
+                break
+        cost = sum(float(self.costs[members].sum()) for members in state.chosen)
+        return Allocation(state.chosen, self.errors(state), cost)
+
+    def errors(self, state: _State) -> Floats:
+        sums = np.array([self.values[members].sum() for members in state.chosen], dtype=np.float64)
+        return np.abs(sums - state.targets)
+
+    def reconsider(self, place: int, state: _State) -> bool:
+        """Gives a target what it would take of the whole pool and serves the robbed again, if that is better."""
+        wanted = self.cheapest(state.targets[place], state.eps[place], np.arange(len(self.values)))
+        if self.rank({place: wanted}, state) >= self.rank({place: state.chosen[place]}, state):
+            return False
+        robbed = [int(owner) for owner in np.unique(state.owner[wanted]) if owner not in (-1, place)]
+        robbed.sort(key=lambda other: -abs(state.targets[other]))
+        before = {other: state.chosen[other] for other in (place, *robbed)}
+        for other in before:
+            state.give(other, wanted[:0])
+        state.give(place, wanted)
+        for other in robbed:
+            free = np.flatnonzero(state.owner < 0)
+            state.give(other, self.cheapest(state.targets[other], state.eps[other], free))
+        if self.rank({other: state.chosen[other] for other in before}, state) < self.rank(before, state):
+            return True
+        for other in before:
+            state.give(other, wanted[:0])
+        for other, members in before.items():
+            state.give(other, members)
+        return False
+
+    def rank(self, given: dict[int, Indices], state: _State) -> tuple[int, float, float]:
+        """Targets missed, cost, and how far the missed ones are off: less is better."""
+        off = {
+            place: abs(self.values[members].sum() - state.targets[place]) for place, members in given.items()
+        }
+        missed = [error for place, error in off.items() if error > state.eps[place]]
+        cost = sum(float(self.costs[members].sum()) for members in given.values())
+        return len(missed), 0.0 if missed else cost, float(sum(missed))
+
+    def cheapest(self, target: float, eps: float, free: Indices) -> Indices:
+        """The members of the cheapest subset within eps of what is free, or of the best found; ascending."""
+        if abs(target) <= eps or not len(free):
+            return free[:0]
+        cheap = self.kept[free]
+        if cheap.any() and not cheap.all():
+            for sizes in self.classes.values():
+                tried = [self._of_sizes(free[cheap], free[~cheap], old, new, target) for old, new in sizes]
+                error, members = min(tried, key=lambda pair: pair[0])
+                if error <= eps:
+                    members.sort()
+                    return members
+        best = sparsest(self.values[free], [target], eps, max_size=self.max_size, engine=self.engine)
+        chosen: Indices = free[best.chosen[0]]
+        return chosen
+
+    def _of_sizes(
+        self,
+        old: Indices,
+        new: Indices,
+        few: int,
+        others: int,
+        target: float,
+    ) -> tuple[float, Indices]:
+        """The best subset with so many kept and so many new members; an infinite error where there are too many."""
+        none = (np.inf, old[:0])
+        if few > len(old) or others > len(new):
+            return none
+        if not few or not others:
+            one, size = (new, others) if others else (old, few)
+            if not fits(len(one), size):
+                return none
+            best = fixed_size(self.values[one], [target], size, engine=self.engine)
+            return float(best.errors[0]), one[best.chosen[0]]
+        if max(comb(len(old), few), comb(len(new), others)) > _MIXED_SUMS:
+            return none
+        error, first, second = mixed(self.values[old], self.values[new], few, others, target)
+        return error, np.concatenate([old[first], new[second]])

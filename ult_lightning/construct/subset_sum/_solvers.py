@@ -1,0 +1,211 @@
+"""Subset sums, batched over targets: which of n given numbers add up to t?
+
+Legend of shapes: m targets, n candidates per target. Two engines give the same sizes and errors: NumPy, and numba
+(``pip install 'ult_lightning[fast]'``), some ten times as fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal, Protocol, cast, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ult_lightning.base import fault, unknown
+from ult_lightning.construct.subset_sum._numpy_engine import LARGEST_SIZE, fits
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Engine = Literal["auto", "numpy", "numba"]
+
+_CELLS = 1 << 21
+MOST_VALUES = 40
+"""The largest pool of ``min_error``: 2^20 sums on each of two sides."""
+
+
+@dataclass(frozen=True)
+class Subsets:
+    """One subset per target: ``chosen`` (m, n) bool, and ``errors`` (m,), the distances |sum of the chosen - target|."""
+
+    chosen: Bools
+    errors: Floats
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The number of terms (m,)."""
+        sizes: NDArray[np.int64] = self.chosen.sum(1, dtype=np.int64)
+        return sizes
+
+    def within(self, eps: ArrayLike) -> Bools:
+        """Which errors are at most eps, (m,); eps is a scalar or (m,)."""
+        return self.errors <= np.asarray(eps, dtype=np.float64)
+
+
+class _Solver(Protocol):
+    """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n)."""
+
+    def sparsest(self, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools: ...
+    def min_error(self, pools: Floats, targets: Floats) -> Bools: ...
+    def fixed_size(self, pools: Floats, targets: Floats, size: int) -> Bools: ...
+    def low_noise(self, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools: ...
+
+
+def sparsest(
+    values: ArrayLike,
+    targets: ArrayLike,
+    eps: ArrayLike,
+    *,
+    max_size: int = 6,
+    engine: Engine = "auto",
+) -> Subsets:
+    """The fewest terms whose sum is within eps of the target, and among those subsets the one with the smallest error.
+
+    What a weight of a target costs in a random layer: that some subset comes close is Lueker's theorem (1998), on which
+    Pensia et al. (2020) build their tickets.
+
+    Args:
+        values: (m, n), a pool per target, or (n,), one pool that serves every target and is not used up.
+        targets: (m,).
+        eps: the tolerance, > 0, a scalar or (m,).
+        max_size: 1..6. Every subset of up to so many terms is looked at (fewer where n is above about 75: as many as
+            leave at most 3 million sums to each half of the pool). Only for a target that none of them reaches, more
+            terms are taken: exactly, over all 2^n subsets, for n <= 22; above, the largest values of the target's sign
+            are fixed first, and, up to n = 40, ``min_error`` has the last word.
+        engine: "numba", "numpy", or "auto" for the faster one that is installed.
+
+    Where no subset within eps exists or is found, the one with the smallest error that was found: the smallest of all for
+    n <= 40, and for a target beyond the sum of all values of its sign. Raises ``UltError`` for values that are not finite,
+    shapes that do not fit and arguments out of range.
+    """
+    pools, wanted = _problems(values, targets)
+    tolerance = as_tolerance(eps, len(wanted))
+    check_size("max_size", max_size, least=1)
+    solver = _solver(engine)
+    return _solved(pools, wanted, lambda pool, t, part: solver.sparsest(pool, t, tolerance[part], max_size))
+
+
+def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto") -> Subsets:
+    """The subset with the smallest error among all 2^n, n <= 40: exact, by meeting in the middle (Horowitz and Sahni 1974).
+
+    Shapes and errors as in ``sparsest``; two halves of 2^(n/2) sums each, so n = 40 takes a good part of a second.
+    """
+    pools, wanted = _problems(values, targets)
+    if pools.shape[1] > MOST_VALUES:
+        raise fault(
+            "values", pools.shape[1], f"at most {MOST_VALUES} per target", "sparsest takes larger pools"
+        )
+    solver = _solver(engine)
+    return _solved(pools, wanted, lambda pool, t, _: solver.min_error(pool, t))
+
+
+def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engine = "auto") -> Subsets:
+    """The subset of exactly ``size`` terms, 0..6, with the smallest error: exact.
+
+    Shapes and errors as in ``sparsest``. Raises ``UltError`` too where ``size`` is above n, or where half the pool has
+    more than 3 million subsets of that size (n above 186 for size 4, 106 for 5, 76 for 6).
+    """
+    pools, wanted = _problems(values, targets)
+    check_size("size", size, least=0)
+    if size > pools.shape[1]:
+        raise fault("size", size, f"at most the {pools.shape[1]} values of a pool")
+    if not fits(pools.shape[1], size):
+        raise fault("values", pools.shape[1], f"fewer per target for size {size}", "or choose a smaller size")
+    solver = _solver(engine)
+    return _solved(pools, wanted, lambda pool, t, _: solver.fixed_size(pool, t, size))
+
+
+def low_noise(
+    values: ArrayLike,
+    targets: ArrayLike,
+    eps: ArrayLike,
+    *,
+    max_size: int = 6,
+    engine: Engine = "auto",
+) -> Subsets:
+    """Within eps of the target, the subset whose chosen values have the smallest sum of squares.
+
+    Errors of the chosen terms' inputs are amplified by the terms, so small terms are worth more than few. Arguments as in
+    ``sparsest``. Looks at every subset of up to ``max_size`` terms, or of as many as leave 2^20 subsets to look at (5 terms
+    from n = 32 on, 3 at n = 100). A target that none of them reaches gets the answer of ``sparsest``.
+    """
+    pools, wanted = _problems(values, targets)
+    tolerance = as_tolerance(eps, len(wanted))
+    check_size("max_size", max_size, least=1)
+    solver = _solver(engine)
+    return _solved(pools, wanted, lambda pool, t, part: solver.low_noise(pool, t, tolerance[part], max_size))
+
+
+def _problems(values: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
+    """Pools (m, n), or (1, n) for a shared one, and targets (m,), both contiguous float64."""
+    pools, wanted = as_floats("values", values), as_floats("targets", targets)
+    if wanted.ndim != 1:
+        raise fault("targets", wanted.shape, "one dimension (m,)")
+    if pools.ndim not in (1, 2) or pools.shape[-1] == 0:
+        raise fault(
+            "values", pools.shape, "the shape (n,) of one pool or (m, n) of a pool per target, n >= 1"
+        )
+    if pools.ndim == 2 and len(pools) != len(wanted):
+        raise fault("values", pools.shape, f"a pool for each of the {len(wanted)} targets")
+    return np.ascontiguousarray(np.atleast_2d(pools)), np.ascontiguousarray(wanted)
+
+
+def as_floats(argument: str, given: ArrayLike) -> Floats:
+    """The array as float64; raises ``UltError`` unless all of it is finite numbers."""
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise fault(argument, given, "an array of real numbers") from None
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)]
+        raise fault(argument, float(bad[0]), "finite numbers only")
+    return array
+
+
+def as_tolerance(eps: ArrayLike, m: int) -> Floats:
+    tolerance = as_floats("eps", eps)
+    if tolerance.shape not in ((), (m,)):
+        raise fault("eps", tolerance.shape, f"a number or the shape ({m},) of the targets")
+    if not (tolerance > 0).all():
+        raise fault("eps", float(tolerance.min()), "a number above 0")
+    return np.ascontiguousarray(np.broadcast_to(tolerance, (m,)))
+
+
+def check_size(argument: str, size: int, *, least: int) -> None:
+    whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+    if not whole or not least <= size <= LARGEST_SIZE:
+        raise fault(argument, size, f"a whole number from {least} to {LARGEST_SIZE}")
+
+
+def _solver(engine: str) -> _Solver:
+    if engine not in get_args(Engine):
+        raise unknown("engine", engine, get_args(Engine))
+    if engine == "auto":
+        engine = "numba" if _has_numba() else "numpy"
+    elif engine == "numba" and not _has_numba():
+        raise fault("engine", engine, "an engine that is installed", "pip install 'ult_lightning[fast]'")
+    module: Any = import_module(f"ult_lightning.construct.subset_sum._{engine}_engine")
+    return cast(_Solver, module)
+
+
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
+def _solved(pools: Floats, targets: Floats, solve: Callable[[Floats, Floats, slice], Bools]) -> Subsets:
+    """The solutions of all targets, a bounded number of them at a time.
+
+    Errors are summed here, in one order whatever the engine.
+    """
+    m, n = len(targets), pools.shape[1]
+    chosen, errors = np.zeros((m, n), dtype=np.bool_), np.empty(m)
+    rows = max(1, _CELLS // n)
+    for start in range(0, m, rows):
+        part = slice(start, start + rows)
+        some = pools if len(pools) == 1 else pools[part]
+        chosen[part] = solve(some, targets[part], part)
+        errors[part] = np.abs(np.where(chosen[part], some, 0.0).sum(1) - targets[part])
+    return Subsets(chosen, errors)
