@@ -18,6 +18,7 @@ from ult_lightning.cli import construct as construct_verb
 from ult_lightning.cli import report as report_verb
 from ult_lightning.cli import search as search_verb
 from ult_lightning.cli import transfer as transfer_verb
+from ult_lightning.cli._conf import hydra_version
 from ult_lightning.cli._job import Place
 from ult_lightning.cli._reader import Reader
 from ult_lightning.construct import FAMILIES

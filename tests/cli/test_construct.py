@@ -16,6 +16,7 @@ from tests.cli.conftest import Answer, Say
 from ult_lightning import construct as rooms
 from ult_lightning.base import Options, option
 from ult_lightning.cli import _study as study
+from ult_lightning.cli._conf import hydra_version
 from ult_lightning.cli.construct import read
 from ult_lightning.construct import FAMILIES, Family, FourierOptions
 from ult_lightning.tickets import InputSpec, Ticket, TicketStore
