@@ -9,6 +9,7 @@ from ult_lightning.base._locks import file_lock
 from ult_lightning.base._once import once
 from ult_lightning.base._options import NoOptions, Options, option, read_options
 from ult_lightning.base._registry import Registry
+from ult_lightning.base._value_grid import Grown, grid_reach, grow_grid
 from ult_lightning.base._wiring import provide, provided
 
 NUMERICS = 2
@@ -16,6 +17,7 @@ NUMERICS = 2
 
 __all__ = [
     "NUMERICS",
+    "Grown",
     "NoOptions",
     "Options",
     "Registry",
@@ -27,6 +29,8 @@ __all__ = [
     "environment",
     "fault",
     "file_lock",
+    "grid_reach",
+    "grow_grid",
     "nearest",
     "once",
     "option",
