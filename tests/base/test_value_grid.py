@@ -59,7 +59,7 @@ def test_any_scores_give_the_first_of_the_best(
     if finite:
         assert grown.best == next(v for v in seen if finite.get(v) == max(finite.values()))
     else:
-        assert (grown.best, grown.score, list(seen)) == (values[0], None, values)
+        assert (grown.best, grown.score, list(seen)) == (values[0], -math.inf, values)
 
 
 def test_the_steps_are_the_factors_and_end_at_the_cap() -> None:

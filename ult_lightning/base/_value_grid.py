@@ -22,9 +22,10 @@ class Grown:
     edge: bool
 
     @property
-    def score(self) -> float | None:
-        """The score of the best value; None where no score is finite."""
-        return dict(self.path)[self.best]
+    def score(self) -> float:
+        """The score of the best value; minus infinity where no score is finite."""
+        score = dict(self.path)[self.best]
+        return -math.inf if score is None else score
 
 
 def grow_grid(values: Sequence[float], score: Score, *, factor: float = 3.0, most: int = 3) -> Grown:
@@ -41,7 +42,7 @@ def grow_grid(values: Sequence[float], score: Score, *, factor: float = 3.0, mos
     scores = dict(zip(values, map(_finite, score(values)), strict=True))
     below, above = (list(reversed(side)) for side in _beyond(values, factor, most))
     best = _best(scores)
-    while len(values) > 1 and scores[best] is not None:
+    while scores[best] is not None:
         side = below if best == min(scores) else above if best == max(scores) else []
         if not side:
             break
