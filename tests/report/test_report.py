@@ -18,10 +18,11 @@ import ult_lightning.report._figure as drawing
 from tests.report.science import compared, transferred
 from ult_lightning.base import UltError
 from ult_lightning.report import figure, html, table, write_report
-from ult_lightning.report._style import ARMS, DARK, LIGHT, arm_look
-from ult_lightning.results import Row
+from ult_lightning.report._style import DARK, LIGHT, arm_look
+from ult_lightning.results import Row, arm_looks
 
 MakeRow = Callable[..., Row]
+ARMS = tuple(arm_looks())
 
 
 def pixels(path: Path) -> np.ndarray:

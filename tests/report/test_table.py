@@ -11,10 +11,11 @@ import pytest
 from scipy import stats
 
 from ult_lightning.base import UltError
-from ult_lightning.report import ARMS, Line, Table, arm_order, table
-from ult_lightning.results import Row
+from ult_lightning.report import Line, Table, arm_order, table
+from ult_lightning.results import Row, arm_looks
 
 MakeRow = Callable[..., Row]
+ARMS = tuple(arm_looks())
 
 
 def line(summary: Table, task: str, label: str, shots: int | None = None) -> Line:

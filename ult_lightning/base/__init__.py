@@ -10,7 +10,7 @@ from ult_lightning.base._once import once
 from ult_lightning.base._options import NoOptions, Options, option, read_options
 from ult_lightning.base._registry import Registry
 from ult_lightning.base._value_grid import Grown, grid_reach, grow_grid
-from ult_lightning.base._wiring import provide, provided
+from ult_lightning.base._wiring import lazily, provide, provided
 
 NUMERICS = 2
 """Raised when a change of the code changes what the same settings give; part of every id."""
@@ -31,6 +31,7 @@ __all__ = [
     "file_lock",
     "grid_reach",
     "grow_grid",
+    "lazily",
     "nearest",
     "once",
     "option",

@@ -11,8 +11,7 @@ from ult_lightning.report._cells import Cell, cells
 from ult_lightning.report._pairs import Pair, against, reasons
 from ult_lightning.report._sentences import sentences, warnings
 from ult_lightning.report._storage import Storage, storage
-from ult_lightning.report._style import ARMS
-from ult_lightning.results import Interval, Row, interval
+from ult_lightning.results import Interval, Row, arm_looks, interval
 
 _FINE_TEST = 5000  # from this many test images on, the second decimal of a per cent is more than one image
 
@@ -134,7 +133,7 @@ def table(
     found, notes_on_cells = cells(rows, (baseline, floor))
     for key, arm in (("baseline", baseline), ("floor", floor)):
         present = {cell.arm for cell in found}
-        if arm not in present and arm not in ARMS:
+        if arm not in present and arm not in arm_looks():
             raise unknown(key, arm, present)
     used = tuple(row for cell in found for row in cell.rows)
     k = len({cell.task for cell in found})
