@@ -102,6 +102,13 @@ def test_an_arms_id_follows_what_it_needs_and_nothing_else(name: str, place: Pat
     for part, change in changes.items():
         other = digest(arm.settings(cell(place, replace(base, **change))))
         assert (other != first) == (part in arm.needs), part
+    here = cell(place, base)
+    HELD[repr(TARGETS[0]), 0] = replace(here.task, augmentation="crop_flip")
+    try:
+        other = digest(arm.settings(here))
+    finally:
+        HELD[repr(TARGETS[0]), 0] = replace(here.task, augmentation="shift")
+    assert (other != first) == ("augmentation" in arm.needs)
     foreign = digest(arm.settings(cell(place, replace(base, arm_options={}))))
     assert (foreign != first) == (arm.options is not NoOptions)
 
@@ -192,7 +199,7 @@ class Scripted:
 
     def train(self, cell: Cell, rate: float, steps: int, *, augment: bool, ticket: Any = None) -> Any:
         self.trained.append((steps, augment))
-        name = cell.policy(augment)
+        name = cell.task.policy(augment)
         return train_module.Trained(
             (steps, augment), self.levels[steps, augment], steps, steps * 32, 1.0, name
         )  # type: ignore[arg-type]
@@ -248,7 +255,7 @@ def test_it_stops_at_its_cap_and_says_that_it_did(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_task_without_augmentation_is_trained_without(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    monkeypatch.setattr(Cell, "policy", lambda self, augment: "none")
+    monkeypatch.setattr(Task, "policy", lambda self, augment: "none")
     levels = {(6, False): 0.5, (12, False): 0.5, (24, False): 0.5}
     script, _ = converged(monkeypatch, place, levels, most=9)
     assert script.trained == list(levels)

@@ -74,7 +74,7 @@ def test_dense_takes_the_steps_of_the_search_with_a_validated_rate(rows):
     assert dense["steps"] == 6
     assert long["steps"] == 12
     assert dense["augment"] == "none"
-    assert long["augment"] != "none"
+    assert long["augment"] == "shift"  # digits are never mirrored
     assert [rate for rate, _ in dense["grid"]][:2] == [0.03, 0.1]
     assert dict(dense["grid"])[dense["lr"]] == max(score for _, score in dense["grid"])
     assert (dense["lr"], dense["grid"], dense["edge"]) == (long["lr"], long["grid"], long["edge"])
@@ -151,6 +151,19 @@ def test_the_same_data_under_another_name_is_the_same_row_with_the_name_typed(tm
     (joint,) = grid(tmp_path / "s", settings(("joint",), sources=(*SOURCES, link), targets=(birds,)))
     used = TicketStore(tmp_path / "s").load(joint.ticket).provenance["sources"]
     assert [source["id"] for source in used] == ["mnist5k:0-4", birds.id]
+
+
+def test_a_validation_part_that_is_the_test_split_is_said_once(tmp_path):
+    write_folder(tmp_path / "birds")
+    (tmp_path / "birds" / "test").rename(tmp_path / "birds" / "val")
+    birds = TaskSpec.parse(f"folder:{tmp_path / 'birds'}")
+    said: list[str] = []
+    run_grid(
+        settings(("random_features",), targets=(birds,), seeds=(0, 1)),
+        store=tmp_path / "s",
+        notice=said.append,
+    )
+    assert sum("its validation part is the test split" in line for line in said) == 1
 
 
 def test_the_order_of_the_seeds_changes_no_row(tmp_path):

@@ -60,7 +60,12 @@ def write_cifar(folder: Path, files: dict[str, tuple[Pixels, np.ndarray[Any, Any
 
 
 def write_folder(
-    root: Path, *, classes: int = 3, per_class: int = 6, side: int = 32, grey: bool = False,
+    root: Path,
+    *,
+    classes: int = 3,
+    per_class: int = 6,
+    side: int = 32,
+    grey: bool = False,
 ) -> Path:
     for part in ("train", "test"):
         for label in range(classes):

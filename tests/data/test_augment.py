@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms import functional as reference
 
-from ult_lightning.data import augment, crop_and_flip, standardize, unit
+from ult_lightning.data import POLICIES, DataError, augment, crop_and_flip, standardize, unit
 
 
 def _random(b: int, c: int) -> Tensor:
@@ -65,10 +65,14 @@ def test_crop_and_flip_is_the_slow_one(places: list[tuple[int, int, bool]]) -> N
     )
 
 
-def test_augment_draws_every_place_and_both_sides() -> None:
-    marked = torch.zeros(3000, 1, 32, 32, dtype=torch.uint8)
-    marked[:, 0, 16, 10] = 255
-    out = augment(marked, generator=torch.Generator().manual_seed(0))
+def _marked() -> Tensor:
+    images = torch.zeros(3000, 1, 32, 32, dtype=torch.uint8)
+    images[:, 0, 16, 10] = 255
+    return images
+
+
+def test_crop_flip_draws_every_place_and_both_sides() -> None:
+    out = augment(_marked(), "crop_flip", generator=torch.Generator().manual_seed(0))
     assert out.dtype == torch.uint8
     found = out.nonzero()
     assert len(found) == 3000
@@ -78,8 +82,47 @@ def test_augment_draws_every_place_and_both_sides() -> None:
     assert abs(float((columns > 15).float().mean()) - 0.5) < 0.05
 
 
-def test_the_same_generator_gives_the_same_images() -> None:
+def test_shift_draws_every_place_and_mirrors_nothing() -> None:
+    found = augment(_marked(), "shift", generator=torch.Generator().manual_seed(0)).nonzero()
+    assert len(found) == 3000
+    assert set(found[:, 2].tolist()) == set(range(12, 21))
+    assert set(found[:, 3].tolist()) == set(range(6, 15))
+
+
+def test_none_changes_nothing() -> None:
+    images = _random(5, 3)
+    assert torch.equal(augment(images, "none", generator=torch.Generator()), images)
+
+
+def test_the_stream_of_draws_is_fixed() -> None:
+    """Places first, sides next, in whole batches: the numbers of finished runs hang on it."""
     images = _random(20, 3)
-    one, two, three = (augment(images, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    generator = torch.Generator().manual_seed(7)
+    top, left = torch.randint(9, (2, 20), generator=generator)
+    flip = torch.randint(2, (20,), generator=generator).bool()
+    wanted = {
+        "none": images,
+        "shift": crop_and_flip(images, top, left, torch.zeros(20, dtype=torch.bool)),
+        "crop_flip": crop_and_flip(images, top, left, flip),
+    }
+    assert tuple(wanted) == POLICIES
+    for policy, one in wanted.items():
+        assert torch.equal(augment(images, policy, generator=torch.Generator().manual_seed(7)), one)
+
+
+def test_an_unknown_policy_gets_the_nearest_names() -> None:
+    with pytest.raises(
+        DataError,
+        match=r"augment: got 'crop', wanted one of crop_flip, none, shift; did you mean crop_flip\?",
+    ):
+        augment(_random(2, 1), "crop", generator=torch.Generator())
+
+
+@pytest.mark.parametrize("policy", ["shift", "crop_flip"])
+def test_the_same_generator_gives_the_same_images(policy: str) -> None:
+    images = _random(20, 3)
+    one, two, three = (
+        augment(images, policy, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(one, two)
     assert not torch.equal(one, three)

@@ -37,7 +37,7 @@ def counted(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted
     registry: Registry[Source] = Registry("task")
     one = Counted()
     registry.add("counted", one.source())
-    monkeypatch.setattr("ult_lightning.data._load.TASKS", registry)
+    monkeypatch.setattr("ult_lightning.data.sources._find.TASKS", registry)
     (data_dir / "counted.txt").write_text("x")
     return one
 
@@ -67,7 +67,9 @@ def test_a_link_to_the_files_does_not_make_the_copy_stale(data_dir: Path, tmp_pa
 
 
 def test_a_folder_that_cannot_be_written_names_the_key_that_helps(
-    counted: Counted, data_dir: Path, monkeypatch: pytest.MonkeyPatch,
+    counted: Counted,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_cache.os, "access", lambda *_: False)
     monkeypatch.setenv("HOME", "/nowhere/at/all")
@@ -79,7 +81,8 @@ def test_a_folder_that_cannot_be_written_names_the_key_that_helps(
 
 
 def test_a_download_needs_a_data_dir_that_can_be_written(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_cache.os, "access", lambda *_: False)
     with pytest.raises(DataError, match=r"data_dir: got .* name one with data_dir=FOLDER"):
@@ -123,7 +126,10 @@ def test_a_changed_source_file_makes_it_stale(counted: Counted, data_dir: Path, 
 
 @pytest.mark.parametrize("position", [3, 40, 400, -5000, -1])
 def test_a_flipped_bit_makes_it_again(
-    counted: Counted, data_dir: Path, tmp_path: Path, position: int,
+    counted: Counted,
+    data_dir: Path,
+    tmp_path: Path,
+    position: int,
 ) -> None:
     before = _load(data_dir, tmp_path / "cache")
     copy = _copy(tmp_path / "cache")
@@ -138,7 +144,10 @@ def test_a_flipped_bit_makes_it_again(
 
 @pytest.mark.parametrize("content", [b"", b"text", bytes(100)])
 def test_another_file_in_its_place_is_replaced(
-    counted: Counted, data_dir: Path, tmp_path: Path, content: bytes,
+    counted: Counted,
+    data_dir: Path,
+    tmp_path: Path,
+    content: bytes,
 ) -> None:
     _load(data_dir, tmp_path / "cache")
     _copy(tmp_path / "cache").write_bytes(content)
@@ -158,7 +167,10 @@ def test_two_data_folders_share_a_cache_folder(counted: Counted, data_dir: Path,
 
 
 def test_the_data_folder_may_be_named_in_two_ways(
-    counted: Counted, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    counted: Counted,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (data_dir, Path("data")):
@@ -201,7 +213,7 @@ def test_sets_that_are_not_worth_a_file(data_dir: Path, monkeypatch: pytest.Monk
     registry: Registry[Source] = Registry("task")
     one = Counted()
     registry.add("counted", one.source(kept=False))
-    monkeypatch.setattr("ult_lightning.data._load.TASKS", registry)
+    monkeypatch.setattr("ult_lightning.data.sources._find.TASKS", registry)
     (data_dir / "counted.txt").write_text("x")
     digests = {_load(data_dir).digest for _ in range(2)}
     assert one.reads == 2

@@ -20,7 +20,7 @@ from ult_lightning.data import (
     frequencies_up_to,
     load_functions,
 )
-from ult_lightning.data._closed_forms import frequency_count
+from ult_lightning.data.functions._closed_forms import frequency_count
 
 
 def by_hand(form: Any, x: np.ndarray) -> np.ndarray:

@@ -8,15 +8,17 @@ import pytest
 import torch
 
 from ult_lightning.data import Task, TaskStream
-from ult_lightning.data._task import statistics
+from ult_lightning.data._augment import statistics
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("augment", [False, "shift", "crop_flip"])
 def test_batches_do_not_depend_on_the_device(
-    made_task: Callable[..., Task], channels: int, augment: bool,
+    made_task: Callable[..., Task],
+    channels: int,
+    augment: bool | str,
 ) -> None:
     task = made_task(300, channels=channels)
     there = task.to("cuda")

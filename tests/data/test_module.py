@@ -9,6 +9,8 @@ from pytorch_lightning import LightningModule, Trainer
 
 from ult_lightning.data import DataError, TaskBatch, TaskBatches, TaskDataModule, TaskStream
 
+from .layouts import write_folder
+
 
 class Linear(LightningModule):
     """One linear head per task; notes what it was given."""
@@ -39,13 +41,18 @@ class Linear(LightningModule):
     def test_step(self, batch: TaskBatch, index: int, dataloader_idx: int = 0) -> None:
         self._count(batch)
 
+    def predict_step(
+        self, batch: TaskBatch, index: int, dataloader_idx: int = 0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._scores(batch), batch.y
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.001)
 
 
 def _trainer(tmp_path: Path, **options: Any) -> Trainer:
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    return Trainer(accelerator="cpu", devices=1, default_root_dir=tmp_path, **{**quiet, **options})
+    quiet = {"devices": 1, "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return Trainer(accelerator="cpu", default_root_dir=tmp_path, **{**quiet, **options})
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice about loaders, loggers and progress
@@ -109,7 +116,7 @@ def test_loaders_without_a_trainer(tmp_path: Path) -> None:
 
 def test_tasks_that_are_loaded_already_are_taken_as_they_are(made_task: Any) -> None:
     task = made_task(40)
-    module = TaskDataModule([task], seed=0)
+    module = task.module([task], seed=0)
     module.prepare_data()
     module.setup("fit")
     assert module.tasks[0] is task
@@ -121,11 +128,119 @@ def test_what_is_no_list_of_tasks(tasks: Any) -> None:
         TaskDataModule(tasks, seed=0)
 
 
-def test_several_devices_are_refused(made_task: Any) -> None:
-    class Wide:
-        world_size = 2
+@pytest.mark.filterwarnings("ignore")
+def test_a_trainer_validates_tests_and_predicts_without_a_fit(tmp_path: Path) -> None:
+    module = TaskDataModule(["digits:0-4", "digits:parity"], seed=0, data_dir=tmp_path, eval_batch_size=100)
+    model = Linear([5, 2])
+    for run, split in (("validate", "valid"), ("test", "test")):
+        model.count.zero_()
+        getattr(_trainer(tmp_path), run)(model, datamodule=module, verbose=False)
+        assert model.count.tolist() == [task.sizes[split] for task in module.tasks]
+    predicted = _trainer(tmp_path).predict(model, datamodule=module)
+    assert predicted is not None
+    for loader, task in zip(predicted, module.tasks, strict=True):
+        scores, labels = (torch.cat(parts) for parts in zip(*loader, strict=True))
+        assert torch.equal(labels, task.test.labels)
+        assert scores.shape == (len(task.test), task.classes)
 
-    module = TaskDataModule([made_task()], seed=0)
-    module.trainer = Wide()  # type: ignore[assignment]
-    with pytest.raises(DataError, match=r"devices: got 2, wanted one process.*; use Trainer"):
+
+@pytest.mark.filterwarnings("ignore")
+def test_one_module_serves_one_trainer_after_another(tmp_path: Path, made_task: Any) -> None:
+    module = TaskDataModule([made_task(64)], batch_size=16, seed=0)
+    first, second = Linear([2]), Linear([2])
+    for model in (first, second):
+        _trainer(tmp_path, max_epochs=1).fit(model, datamodule=module)
+    assert torch.equal(first.heads[0].weight, second.heads[0].weight)
+
+
+def test_a_module_has_nothing_to_save(made_task: Any) -> None:
+    assert TaskDataModule([made_task()], seed=0).state_dict() == {}
+
+
+def test_steps_per_epoch_are_known_as_soon_as_the_tasks_are(made_task: Any, tmp_path: Path) -> None:
+    assert TaskDataModule([made_task(50), made_task(30)], batch_size=8, seed=0).steps_per_epoch == 10
+    assert TaskDataModule([made_task(50)], batch_size=8, seed=0, steps_per_epoch=3).steps_per_epoch == 3
+    module = TaskDataModule(["digits"], batch_size=100, seed=0, data_dir=tmp_path)
+    with pytest.raises(DataError, match=r"The tasks are not loaded yet; call setup\(\) first"):
+        _ = module.steps_per_epoch
+    module.setup()
+    assert module.steps_per_epoch == 13
+
+
+@pytest.mark.parametrize("augment", [True, "none", "crop_flip"])
+def test_the_policy_reaches_the_stream(made_task: Any, augment: Any) -> None:
+    module = TaskDataModule([made_task(40)], batch_size=8, seed=3, augment=augment)
+    module.setup()
+    wanted = TaskStream(module.tasks, batch_size=8, seed=3, augment=augment)
+    assert torch.equal(module.train_dataloader().step(2)[0].x, wanted.step(2)[0].x)
+
+
+def test_what_should_be_known_is_said_once(tmp_path: Path) -> None:
+    write_folder(tmp_path / "birds")
+    (tmp_path / "birds" / "test").rename(tmp_path / "birds" / "val")
+    said: list[str] = []
+    module = TaskDataModule([f"folder:{tmp_path / 'birds'}"], seed=0, data_dir=tmp_path, notice=said.append)
+    module.prepare_data()
+    module.setup()
+    assert len(said) == 1
+    assert "its validation part is the test split" in said[0]
+
+
+class _Ranked:
+    """As much of a Trainer as the module asks for."""
+
+    def __init__(self, rank: int, world_size: int) -> None:
+        self.global_rank, self.world_size = rank, world_size
+        self.strategy = self
+        self.root_device = torch.device("cpu")
+
+
+@pytest.mark.parametrize("mixing", ["alternate", "joint"])
+@pytest.mark.parametrize("augment", [False, "shift", "crop_flip"])
+def test_each_rank_trains_on_its_own_part_of_each_batch(made_task: Any, mixing: Any, augment: Any) -> None:
+    tasks = [made_task(40), made_task(8)]
+    whole = TaskStream(tasks, batch_size=16, mixing=mixing, seed=0, augment=augment)
+    streams = []
+    for rank in range(4):
+        module = TaskDataModule(tasks, batch_size=16, mixing=mixing, seed=0, augment=augment)
+        module.trainer = _Ranked(rank, 4)  # type: ignore[assignment]
         module.setup()
+        streams.append(module.train_dataloader())
+        assert len(streams[-1]) == len(whole)
+        held_out = torch.cat([batch.y for batch in module.val_dataloader()[0]])
+        assert torch.equal(held_out, tasks[0].valid.labels)  # every rank evaluates on all of it
+    for step in range(6):
+        parts = [stream.step(step) for stream in streams]
+        for place, batch in enumerate(whole.step(step)):
+            assert torch.equal(torch.cat([part[place].x for part in parts]), batch.x)
+            assert torch.equal(torch.cat([part[place].y for part in parts]), batch.y)
+            assert len({len(part[place].y) for part in parts}) == 1
+
+
+@pytest.mark.parametrize(("n", "batch_size", "got"), [(40, 10, 10), (42, 64, 42)])
+def test_batches_that_no_ranks_can_share_are_refused(
+    made_task: Any, n: int, batch_size: int, got: int
+) -> None:
+    module = TaskDataModule([made_task(n)], batch_size=batch_size, seed=0)
+    module.trainer = _Ranked(0, 4)  # type: ignore[assignment]
+    module.setup()
+    with pytest.raises(DataError) as caught:
+        module.train_dataloader()
+    assert str(caught.value) == (
+        f"batch_size: got 'batches of {got} images of made', wanted a multiple of 4, the number of devices; change "
+        "batch_size or devices."
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_two_processes_give_the_weights_of_one(tmp_path: Path, made_task: Any) -> None:
+    tasks, weights = [made_task(64), made_task(48, classes=3)], []
+    for devices in (1, 2):
+        model = Linear([2, 3])
+        module = TaskDataModule(tasks, batch_size=16, mixing="joint", seed=0, augment="crop_flip")
+        options = {"devices": devices, "strategy": "ddp_fork" if devices > 1 else "auto"}
+        trainer = _trainer(tmp_path, max_epochs=2, num_sanity_val_steps=0, **options)
+        trainer.fit(model, datamodule=module)
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert weights[0].abs().max() > 0
+    torch.testing.assert_close(weights[1], weights[0], rtol=1e-4, atol=1e-6)

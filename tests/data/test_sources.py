@@ -105,6 +105,27 @@ def _load(name: str, data_dir: Path, **options: Any) -> Task:
     return load_task(name, seed=0, data_dir=data_dir, cache_dir=data_dir.parent / "cache", **options)
 
 
+POLICY = {
+    **dict.fromkeys(("digits", "mnist5k", "mnist", "kmnist", "emnist_letters", "emnist_balanced", "usps", "svhn"), "shift"),
+    **dict.fromkeys(("fashion_mnist", "cifar10", "cifar100", "cifar10_jpeg"), "crop_flip"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_digits_and_letters_are_never_mirrored(name: str, data_dir: Path) -> None:
+    MADE[name][0](data_dir)
+    task = _load(name, data_dir)
+    assert task.augmentation == POLICY[name]
+    assert task.describe()["augmentation"] == POLICY[name]
+    assert "augmentation" not in task.science()
+    other = load_task(
+        {"name": name, "augment": "none"}, seed=0, data_dir=data_dir, cache_dir=data_dir.parent / "cache"
+    )
+    assert other.augmentation == "none"
+    assert other.science() == task.science()
+    assert other.id == task.id
+
+
 def test_every_registered_task_is_tested() -> None:
     assert set(MADE) == set(TASKS.names())
 

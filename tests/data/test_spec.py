@@ -25,6 +25,17 @@ from ult_lightning.data import DataError, TaskSpec
         ({"name": "mnist5k", "labels": "parity"}, TaskSpec("mnist5k", labels="parity")),
         ({"name": "mnist5k", "labels": 3, "train_limit": 5}, TaskSpec("mnist5k", labels="3", train_limit=5)),
         (TaskSpec("digits"), TaskSpec("digits")),
+        ({"name": "folder:/data/uni=code, x"}, TaskSpec("folder", path="/data/uni=code, x")),
+        (
+            {"name": "folder:/data/uni=code, x:0+2"},
+            TaskSpec("folder", path="/data/uni=code, x", labels="0+2"),
+        ),
+        ({"name": "parquet:/a", "labels": "0+2", "path": None}, TaskSpec("parquet", path="/a", labels="0+2")),
+        ({"name": "mnist5k:0-4", "train_limit": 9}, TaskSpec("mnist5k", labels="0-4", train_limit=9)),
+        (
+            {"name": "parquet:/a", "image": "picture", "label": "target"},
+            TaskSpec("parquet", path="/a", image="picture", label="target"),
+        ),
     ],
 )
 def test_what_a_user_types(text: Any, wanted: TaskSpec) -> None:
@@ -57,6 +68,15 @@ def test_the_dictionary_comes_back() -> None:
     assert TaskSpec.parse(spec.to_dict()) == spec
 
 
+def test_columns_are_part_of_the_id_and_enter_no_dictionary_unnamed() -> None:
+    spec = TaskSpec("parquet", path="/a", labels="0+2", label="kind")
+    assert spec.id == "parquet:/a:0+2[label=kind]"
+    assert TaskSpec.parse(spec.to_dict()) == spec
+    spec = TaskSpec("mnist", augment="none")
+    assert (spec.id, TaskSpec.parse(spec.to_dict())) == ("mnist", spec)
+    assert set(TaskSpec("mnist").to_dict()) == {"name", "labels", "path", "train_limit", "valid_limit"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -72,9 +92,17 @@ def test_the_dictionary_comes_back() -> None:
         ("folder", "task: got 'folder', wanted a path behind it; write folder:/path/to/folder."),
         ("parquet:", "task: got 'parquet', wanted a path behind it"),
         ({"name": "mnist", "path": "/x"}, "path: got '/x', wanted no path, since only folder and parquet take one"),
+        ({"name": "mnist5k:0-4", "labels": "parity"}, "labels: got 'parity', wanted it once, and mnist5k:0-4 says it; leave"),
+        ({"name": "folder:/a", "path": "/b"}, "path: got '/b', wanted it once, and folder:/a says it; leave one of them out"),
+        ({"name": "mnist5k:0-4", "path": "/b"}, "path: got '/b', wanted no path, since only folder and parquet take one"),
+        ({"name": "a/b"}, "task: got 'a/b', wanted a task's name"),
+        ({"name": "folder:/a", "label": "kind"}, "label: got 'kind', wanted no column, since only parquet files have some"),
+        ({"name": "mnist", "augment": "flip"}, "augment: got 'flip', wanted one of crop_flip, none, shift; did you mean crop_flip"),
+        ({"name": "mnist", "augment": True}, "augment: got True, wanted one of crop_flip, none, shift"),
+        ({"name": "parquet:/a", "image": 3}, "image: got 3, wanted the name of a column; leave it out for the usual ones."),
         ({"labels": "parity"}, "task: got {'labels': 'parity'}, wanted the key name"),
-        ({"name": "mnist", "label": "parity"}, "task key: got 'label', wanted one of labels, name, path, train_limit, "
-         "valid_limit; did you mean labels?"),
+        ({"name": "mnist", "lables": "parity"}, "task key: got 'lables', wanted one of augment, image, label, labels, name, path, "
+         "train_limit, valid_limit; did you mean labels or label?"),
         ({"name": "mnist", "train_limit": 0}, "train_limit: got 0, wanted a number of images, 1 or more"),
         ({"name": "mnist", "valid_limit": 2.5}, "valid_limit: got 2.5, wanted a number of images, 1 or more"),
         ({"name": "mnist", "train_limit": True}, "train_limit: got True, wanted a number of images"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,9 @@ class _Sized:
 
     def __init__(self, n: int) -> None:
         self.train = range(n)
+
+    def policy(self, augment: bool | str) -> str:
+        return "none"
 
 
 @given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 5))
@@ -129,6 +133,17 @@ def test_batches_are_the_tasks_images_with_their_labels(made_task: Make) -> None
         assert torch.equal(item[0].y, y)
         labels.append(y)
     assert torch.bincount(torch.cat(labels)).tolist() == [10, 10, 10]
+
+
+def test_each_task_has_its_own_policy(made_task: Make) -> None:
+    tasks = [replace(made_task(30), augmentation=policy) for policy in ("none", "shift", "crop_flip")]
+    own = TaskStream(tasks, batch_size=8, mixing="joint", seed=0, augment=True)
+    for place, policy in enumerate(("none", "shift", "crop_flip")):
+        named = TaskStream(tasks, batch_size=8, mixing="joint", seed=0, augment=policy)
+        assert torch.equal(own.step(3)[place].x, named.step(3)[place].x)
+    assert not torch.equal(own.step(3)[1].x, named.step(3)[1].x)
+    with pytest.raises(DataError, match="augment: got 'flip', wanted one of"):
+        TaskStream(tasks, batch_size=8, seed=0, augment="flip")
 
 
 def test_iterating_again_repeats_the_epoch(made_task: Make) -> None:

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from ult_lightning.data import DataError, Task, load_task, standardize, unit
-from ult_lightning.data._task import statistics
+from ult_lightning.data import POLICIES, DataError, Task, augment, load_task, standardize, unit
+from ult_lightning.data._augment import statistics
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,45 @@ def test_an_augmented_batch_has_a_generator(made_task: Callable[..., Task]) -> N
         DataError, match="generator: got None, wanted a generator where augment is true; pass torch"
     ):
         task.batch("train", index, augment=True)
+
+
+def test_true_is_the_policy_of_the_task_and_a_name_is_another(made_task: Callable[..., Task]) -> None:
+    index = torch.arange(10)
+
+    def x(task: Task, augment: bool | str) -> torch.Tensor:
+        return task.batch("train", index, augment=augment, generator=torch.Generator().manual_seed(3))[0]
+
+    for own in POLICIES:
+        task = replace(made_task(40), augmentation=own)
+        wanted = {
+            name: standardize(
+                augment(task.train.images[index], name, generator=torch.Generator().manual_seed(3)),
+                task.mean,
+                task.std,
+            )
+            for name in POLICIES
+        }
+        assert torch.equal(x(task, True), wanted[own])
+        assert torch.equal(x(task, False), wanted["none"])
+        assert all(torch.equal(x(task, name), wanted[name]) for name in POLICIES)
+    assert torch.equal(task.batch("train", index, augment="none")[0], task.batch("train", index)[0])
+    with pytest.raises(
+        DataError, match="augment: got 'shfit', wanted one of crop_flip, none, shift; did you mean shift"
+    ):
+        task.batch("train", index, augment="shfit")
+    with pytest.raises(DataError, match="augment: got 1, wanted one of crop_flip, none, shift"):
+        task.batch("train", index, augment=1)  # type: ignore[arg-type]
+
+
+def test_some_rows_of_a_batch_are_those_of_the_whole(made_task: Callable[..., Task]) -> None:
+    task, index = made_task(40), torch.arange(12)
+    for policy in POLICIES:
+        whole, some = (
+            task.batch("train", index, augment=policy, generator=torch.Generator().manual_seed(3), rows=rows)
+            for rows in (slice(None), slice(4, 8))
+        )
+        assert torch.equal(some[0], whole[0][4:8])
+        assert torch.equal(some[1], whole[1][4:8])
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 20, 500])

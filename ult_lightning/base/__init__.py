@@ -6,7 +6,7 @@ from ult_lightning.base._errors import UltError, fault, nearest, unknown
 from ult_lightning.base._files import atomic_path, unwritable, write_bytes, write_text
 from ult_lightning.base._hashing import canonical_json, digest
 from ult_lightning.base._locks import file_lock
-from ult_lightning.base._once import once
+from ult_lightning.base._once import once, without_repeats
 from ult_lightning.base._options import NoOptions, Options, option, read_options
 from ult_lightning.base._registry import Registry
 from ult_lightning.base._value_grid import Grown, grid_reach, grow_grid
@@ -40,6 +40,7 @@ __all__ = [
     "read_options",
     "unknown",
     "unwritable",
+    "without_repeats",
     "write_bytes",
     "write_text",
 ]

@@ -58,3 +58,21 @@ def _loaded(final: Path, load: Callable[[Path], T], tell: Callable[[str], None])
 
 def _silence(_: str) -> None:
     return None
+
+
+def without_repeats(notice: Callable[[str], None]) -> Callable[[str], None]:
+    """A notice that passes on each sentence once.
+
+    >>> tell = without_repeats(print)
+    >>> tell("an owl"), tell("an owl")
+    an owl
+    (None, None)
+    """
+    heard: set[str] = set()
+
+    def tell(sentence: str) -> None:
+        if sentence not in heard:
+            heard.add(sentence)
+            notice(sentence)
+
+    return tell

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from ult_lightning.base import without_repeats
 from ult_lightning.cli._out import check_folder
 from ult_lightning.cli._tables import aligned, shown
 
@@ -34,7 +35,12 @@ def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, m
     study = STUDIES.get(name)
     options = said(options, study.options)
     print(f"Study {name}: {study.claim}")
-    data = {"data_dir": machine.data_dir, "cache_dir": machine.cache_dir, "download": machine.download}
+    data = {
+        "data_dir": machine.data_dir,
+        "cache_dir": machine.cache_dir,
+        "download": machine.download,
+        "notice": without_repeats(print),
+    }
     store = RowStore(machine.store)
     rows = run_study(name, options, store=store, data=data, force=machine.force, notice=print)
     mirror.log_rows(rows)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Notice = Callable[[str], None]
 T = TypeVar("T", bound=Options)
-Augment = bool
-"""Whether training images are augmented: True is the task's own policy."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Machine:
 
     tickets: TicketStore
     data: Mapping[str, Any]
-    """Keyword arguments of ``load_task``: data_dir, cache_dir, download."""
+    """Keyword arguments of ``load_task``: data_dir, cache_dir, download, notice."""
     device: str = "cpu"
     notice: Notice = print
     force: bool = False
@@ -120,12 +118,6 @@ class Cell:
         """The options of an arm, of which ``kind`` is the dataclass."""
         return read_options(kind, self.settings.arm_options.get(arm), key=f"arm.{arm}")
 
-    def policy(self, augment: Augment) -> str:
-        """The name of what ``augment`` does to the target's training images."""
-        if augment is True:
-            return str(getattr(self.task, "augmentation", "crop_flip"))
-        return augment or "none"
-
     def search_images(self, sources: list[Task]) -> int:
         """Training images that the search on these sources draws."""
         sizes = [min(self.search.batch_size, len(source.train)) for source in sources]
@@ -144,6 +136,7 @@ class Cell:
             "steps": self.steps,
             "batch_size": search.batch_size,
             "augment": search.augment,
+            **({"augmentation": self.task.policy(search.augment)} if search.augment else {}),
             "precision": search.precision,
             "seed": self.seed,
         }

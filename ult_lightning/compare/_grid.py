@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ult_lightning.base import UltError, digest, environment, once
+from ult_lightning.base import UltError, digest, environment, once, without_repeats
 from ult_lightning.compare._cell import Cell, Machine, Notice
 from ult_lightning.compare._settings import CompareSettings
 from ult_lightning.compare._transfer import chance
@@ -34,7 +34,12 @@ def run_grid(
     Everything that can be checked is checked before the first search. Raises ``UltError``, among others for an arm that
     needs unseen sources where every source is the target.
     """
-    data = {"data_dir": data_dir, "cache_dir": cache_dir, "download": download}
+    data = {
+        "data_dir": data_dir,
+        "cache_dir": cache_dir,
+        "download": download,
+        "notice": without_repeats(notice),
+    }
     machine = Machine(TicketStore(store), data, device, notice, force)
     rows = RowStore(store)
     check_grid(settings, machine)

@@ -20,7 +20,7 @@ from ult_lightning.search import fit_quietly, make_trainer
 from ult_lightning.search._trainer import quiet_lightning
 
 if TYPE_CHECKING:
-    from ult_lightning.compare._cell import Augment, Cell
+    from ult_lightning.compare._cell import Cell
     from ult_lightning.tickets import Ticket
 
 
@@ -55,7 +55,7 @@ def train_end_to_end(
     rate: float,
     steps: int,
     *,
-    augment: Augment,
+    augment: bool | str,
     ticket: Ticket | None = None,
 ) -> Trained:
     """The cell's mother, or its ticket, trained on the target for ``steps`` steps and validated.
@@ -82,7 +82,7 @@ def train_end_to_end(
     fit_quietly(trainer, model, stream)
     seconds, taken = time.perf_counter() - started, int(trainer.global_step)
     images = taken * min(search.batch_size, len(task.train))
-    return Trained(model, accuracy(cell, model, "valid"), taken, images, seconds, cell.policy(augment))
+    return Trained(model, accuracy(cell, model, "valid"), taken, images, seconds, task.policy(augment))
 
 
 def accuracy(cell: Cell, model: EndToEnd, part: Literal["valid", "test"]) -> float:

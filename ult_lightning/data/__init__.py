@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ult_lightning.data import (  # noqa: F401 (they fill TASKS and FUNCTIONS)
-    _function_families,
-    _sources_embedded,
-    _sources_torchvision,
-)
-from ult_lightning.data._augment import augment, crop_and_flip, standardize, unit
+from ult_lightning.data._augment import POLICIES, augment, crop_and_flip, standardize, unit
 from ult_lightning.data._cache import default_cache_dir
-from ult_lightning.data._closed_forms import Polynomial, Trigonometric, exponents_up_to, frequencies_up_to
 from ult_lightning.data._errors import DataError
-from ult_lightning.data._functions import FUNCTIONS, FunctionSpec, FunctionTask, load_functions
 from ult_lightning.data._labels import DROPPED, LABEL_MAPS
 from ult_lightning.data._load import load_task, seen_by
 from ult_lightning.data._source import TASKS, Raw, Source, Split
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._stream import TaskBatch, TaskBatches, TaskStream
 from ult_lightning.data._task import Task
+from ult_lightning.data.functions import (
+    FUNCTIONS,
+    FunctionSpec,
+    FunctionTask,
+    Polynomial,
+    Trigonometric,
+    exponents_up_to,
+    frequencies_up_to,
+    load_functions,
+)
 
 if TYPE_CHECKING:
     from ult_lightning.data._module import TaskDataModule
@@ -28,6 +31,7 @@ __all__ = [
     "DROPPED",
     "FUNCTIONS",
     "LABEL_MAPS",
+    "POLICIES",
     "TASKS",
     "DataError",
     "FunctionSpec",

@@ -9,10 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ult_lightning.base import unknown
+from ult_lightning.data._errors import DataError, data_fault
+
 Triple = tuple[float, float, float]
 Range = Literal["standardized", "unit"]
 
 PAD = 4
+_SMALLEST_STD = 1 / 255
+
+POLICIES = ("none", "shift", "crop_flip")
+"""What may happen to training images; only "crop_flip" mirrors them."""
 
 
 def standardize(images: Tensor, mean: Triple, std: Triple) -> Tensor:
@@ -31,6 +38,29 @@ def unit(images: Tensor) -> Tensor:
     return _scaled(images, (1 / 255,) * 3, (0.0,) * 3)
 
 
+def statistics(images: Tensor) -> tuple[Triple, Triple]:
+    """Mean and standard deviation per channel of uint8 images (n, c, h, w), on the scale [0, 1].
+
+    Neither device nor thread count changes a bit of the result: sums over a row are whole numbers below 2^24,
+    exact in float32, and the rest is added in float64. Grey counts as
+    three equal channels; a std below 1/255 (blank images) is given as 1/255.
+    """
+    count = images.shape[0] * images.shape[2] * images.shape[3]
+    total = squares = torch.zeros(images.shape[1], dtype=torch.float64, device=images.device)
+    for chunk in torch.split(images, 256):
+        levels = chunk.float()
+        total = total + levels.sum(dim=3).double().sum(dim=(0, 2))
+        squares = squares + levels.square_().sum(dim=3).double().sum(dim=(0, 2))
+    mean, std = [], []
+    for first, second in zip(map(int, total.tolist()), map(int, squares.tolist()), strict=True):
+        mean.append(first / count / 255)
+        variance = (second * count - first * first) / (count * count)
+        std.append(max(variance**0.5 / 255, _SMALLEST_STD))
+    if len(mean) == 1:
+        mean, std = mean * 3, std * 3
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
 def crop_and_flip(images: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     """A window of each image, mirrored where `flip` says so.
 
@@ -44,16 +74,40 @@ def crop_and_flip(images: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Te
     return torch.where(flip[:, None, None, None], cropped.flip(3), cropped)
 
 
-def augment(images: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Random crop (padded by 4) and horizontal flip of each image, in the shape and dtype of `images`.
+def checked_policy(policy: object) -> str:
+    """The policy itself; raises DataError for what is none, with the nearest names."""
+    if not isinstance(policy, str):
+        raise data_fault("augment", policy, f"one of {', '.join(sorted(POLICIES))}")
+    if policy not in POLICIES:
+        raise unknown("augment", policy, POLICIES, error=DataError)
+    return policy
 
-    `generator` lives on the CPU, so that all devices see the same draws.
+
+def augment(
+    images: Tensor,
+    policy: str,
+    *,
+    generator: torch.Generator,
+    rows: slice = slice(None),
+) -> Tensor:
+    """Images (b, c, h, w) under a policy, in their shape and dtype: "none", "shift" (random crop, padded by 4), or
+    "crop_flip" (the same, and mirrored at random).
+
+    `generator` lives on the CPU, so that all devices see the same draws. Draws are made for all b images; `rows`
+    are those of the result.
+
+    Raises:
+        DataError: another policy.
     """
+    if checked_policy(policy) == "none":
+        return images[rows]
     b = images.shape[0]
-    places = torch.randint(2 * PAD + 1, (2, b), generator=generator)
-    flip = torch.randint(2, (b,), generator=generator).bool()
-    top, left = places.to(images.device)
-    return crop_and_flip(images, top, left, flip.to(images.device))
+    top, left = torch.randint(2 * PAD + 1, (2, b), generator=generator)
+    flip = torch.zeros(b, dtype=torch.bool)
+    if policy == "crop_flip":
+        flip = torch.randint(2, (b,), generator=generator).bool()
+    places = (draws[rows].to(images.device) for draws in (top, left, flip))
+    return crop_and_flip(images[rows], *places)
 
 
 def _scaled(images: Tensor, scale: Triple, shift: Triple) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from ult_lightning.base import canonical_json, digest, file_lock, once, write_by
 from ult_lightning.data._errors import data_fault
 from ult_lightning.data._source import DataSet, Source, Split, assemble
 
-FORMAT = 2
+FORMAT = 3
 _KEY = "ult_data"
 
 
@@ -59,7 +59,8 @@ def data_set(
     if not source.kept:
         return _made(source, data_dir)
     key = _key(source, files)
-    place = digest([source.name, source.origin, str(data_dir.resolve()) if files else ""])[:8]
+    folder, variant = str(data_dir.resolve()) if files else "", [source.variant] if source.variant else []
+    place = digest([source.name, source.origin, folder, *variant])[:8]
     path = (cache_dir or default_cache_dir(data_dir)) / f"{source.name}-{place}.safetensors"
 
     if not path.exists():
@@ -73,9 +74,9 @@ def data_set(
     return once(path, make, lambda file: _load(file, key), notice=notice)
 
 
-def content_digest(train: Split, test: Split, classes: int) -> str:
+def content_digest(parts: Mapping[str, Split], classes: int) -> str:
     """SHA-256 over shapes, images, labels and the number of classes."""
-    arrays = _arrays(train, test)
+    arrays = _arrays(parts)
     shapes = {name: list(array.shape) for name, array in arrays.items()}
     state = hashlib.sha256(canonical_json({"classes": classes, "shapes": shapes}).encode())
     for name in sorted(arrays):
@@ -84,7 +85,11 @@ def content_digest(train: Split, test: Split, classes: int) -> str:
 
 
 def _present(
-    source: Source, data_dir: Path, *, download: bool, notice: Callable[[str], None] | None,
+    source: Source,
+    data_dir: Path,
+    *,
+    download: bool,
+    notice: Callable[[str], None] | None,
 ) -> list[Path]:
     """The source's files, downloaded where they are missing and that is wanted."""
     files = source.files(data_dir)
@@ -113,17 +118,17 @@ def _key(source: Source, files: list[Path]) -> str:
 def _made(source: Source, data_dir: Path) -> DataSet:
     by_path = source.origin.startswith(f"{source.name}:")  # folder:/my/images, which says more than folder
     raw = source.read(data_dir)
-    train, test, classes = assemble(raw, name=source.origin if by_path else source.name)
+    parts, classes = assemble(raw, name=source.origin if by_path else source.name)
     names = raw.names if raw.names is not None and len(raw.names) == classes else None
-    return DataSet(train, test, classes, content_digest(train, test, classes), names)
+    test_from = "val" if raw.test is None and raw.valid is not None else None
+    return DataSet(parts, classes, content_digest(parts, classes), names, test_from)
 
 
-def _arrays(train: Split, test: Split) -> dict[str, Tensor]:
+def _arrays(parts: Mapping[str, Split]) -> dict[str, Tensor]:
     return {
-        "train_images": train.images,
-        "train_labels": train.labels,
-        "test_images": test.images,
-        "test_labels": test.labels,
+        f"{part}_{kind}": getattr(split, kind)
+        for part, split in parts.items()
+        for kind in ("images", "labels")
     }
 
 
@@ -133,11 +138,13 @@ def _save(made: DataSet, path: Path, key: str) -> None:
     about = {
         "format": FORMAT,
         "key": key,
+        "parts": list(made.parts),
         "classes": made.classes,
         "digest": made.digest,
         "names": made.names,
+        "test_from": made.test_from,
     }
-    content = save(_arrays(made.train, made.test), metadata={_KEY: canonical_json(about)})
+    content = save(_arrays(made.parts), metadata={_KEY: canonical_json(about)})
     write_bytes(path, content)  # not save_file: its files are readable by their owner alone
 
 
@@ -149,11 +156,13 @@ def _load(path: Path, key: str) -> DataSet:
             about = json.loads((file.metadata() or {})[_KEY])
             if about["format"] != FORMAT or about["key"] != key:
                 raise data_fault("prepared copy", str(path), "one of the files as they are now")
-            train = Split(file.get_tensor("train_images"), file.get_tensor("train_labels"))
-            test = Split(file.get_tensor("test_images"), file.get_tensor("test_labels"))
+            parts = {
+                part: Split(file.get_tensor(f"{part}_images"), file.get_tensor(f"{part}_labels"))
+                for part in about["parts"]
+            }
         names = None if about["names"] is None else tuple(map(str, about["names"]))
-        found = DataSet(train, test, int(about["classes"]), str(about["digest"]), names)
-        intact = content_digest(train, test, found.classes) == found.digest
+        found = DataSet(parts, int(about["classes"]), str(about["digest"]), names, about["test_from"])
+        intact = content_digest(parts, found.classes) == found.digest
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as cause:
         raise data_fault("prepared copy", str(path), "an intact file", str(cause)) from cause
     if not intact:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ult_lightning.base import unknown
+from ult_lightning.data._augment import statistics
 from ult_lightning.data._cache import data_set
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._errors import data_fault
 from ult_lightning.data._labels import DROPPED, label_table
-from ult_lightning.data._source import TASKS, DataSet, Source, Split
-from ult_lightning.data._sources_files import folder_source, is_folder, is_parquet, parquet_source
+from ult_lightning.data._source import DataSet, Source, Split
 from ult_lightning.data._spec import TaskSpec
-from ult_lightning.data._splits import train_valid
-from ult_lightning.data._task import Task, statistics
+from ult_lightning.data._splits import limited, train_valid
+from ult_lightning.data._task import Part, Task
+from ult_lightning.data.sources import find_source
+
+_NAMED = 3
+"""Classes that a sentence names before it counts the rest."""
 
 
 def load_task(
@@ -31,7 +35,8 @@ def load_task(
 ) -> Task:
     """The task that `spec` names (see `TaskSpec.parse`), on the CPU.
 
-    `seed` draws the validation part and the subset of `train_limit`; the test part never depends on it. Data
+    `seed` draws the validation part, where the data brings none, and the subsets of the limits; the test part never
+    depends on it. `notice` hears what a user should know of the splits, and of copies that are made again. Data
     is read from `data_dir` (which may be read-only) and downloaded into it only with `download`; prepared
     copies go to `cache_dir` (default: `data_dir`/prepared, or ~/.cache/ult_lightning where that cannot be written).
 
@@ -51,51 +56,56 @@ def load_task(
         notice=notice,
     )
     table = label_table(parsed.labels, whole.classes, task=parsed.id)
-    labels, places = _mapped(whole.train, table)
-    test_labels, test_places = _mapped(whole.test, table)
-    if len(test_places) == 0:
-        raise data_fault("task", parsed.id, "a test image of its classes", "keep other classes")
-    train, valid = train_valid(
-        labels, seed=seed, train_limit=parsed.train_limit, valid_limit=parsed.valid_limit
-    )
-    train_part = _part(whole.train, places[train], labels[train])
+    train_part, valid_part, test_part = _parts(whole, table, parsed, seed=seed)
+    if _all_alike(train_part.images):
+        got = f"{parsed.id}, whose {len(train_part)} training images are all alike"
+        raise data_fault("task", got, "images that differ", "look into its files")
     mean, std = statistics(train_part.images)
     used = tuple(label for label, new in enumerate(table) if new != DROPPED)
-    return Task(
+    task = Task(
         spec=parsed,
         classes=max(table) + 1,
         class_ids=used,
         origin=source.origin,
         train=train_part,
-        valid=_part(whole.train, places[valid], labels[valid]),
-        test=_part(whole.test, test_places, test_labels),
+        valid=valid_part,
+        test=test_part,
         mean=mean,
         std=std,
         seed=seed,
         digest=whole.digest,
         origin_classes=_in_origin(source, used),
         class_names=_class_names(whole, table),
+        test_from=whole.test_from,
+        augmentation=parsed.augment or source.augmentation,
     )
+    if notice is not None:
+        for sentence in _worth_saying(task):
+            notice(sentence)
+    return task
 
 
-def find_source(spec: TaskSpec, data_dir: Path) -> Source:
-    """The source behind a spec: a path, a registered name, or the name of a folder in `data_dir`.
-
-    Raises:
-        DataError: none of them, with the nearest names.
-    """
-    if spec.path is not None:
-        path = Path(spec.path).expanduser()
-        maker = folder_source if spec.name == "folder" else parquet_source
-        return maker(path, name=spec.name, origin=f"{spec.name}:{path.resolve()}")
-    if spec.name in TASKS:
-        return TASKS.get(spec.name)
-    own = data_dir / spec.name
-    if is_parquet(own):
-        return parquet_source(own, name=spec.name, origin=spec.name)
-    if is_folder(own):
-        return folder_source(own, name=spec.name, origin=spec.name)
-    raise unknown("task", spec.name, [*TASKS.names(), *_own_names(data_dir)], error=DataError)
+def _parts(
+    whole: DataSet, table: tuple[int, ...], spec: TaskSpec, *, seed: int
+) -> tuple[Split, Split, Split]:
+    """Training, validation and test part under a label map and the limits of the spec."""
+    mapped = {part: _mapped(split, table) for part, split in whole.parts.items()}
+    for part, word in (("valid", "validation"), ("test", "test")):
+        if part in mapped and len(mapped[part][1]) == 0:
+            raise data_fault("task", spec.id, f"a {word} image of its classes", "keep other classes")
+    labels, places = mapped["train"]
+    if "valid" in mapped:
+        train = limited(labels, spec.train_limit, "train", seed=seed)
+        own_labels, own_places = mapped["valid"]
+        valid = limited(own_labels, spec.valid_limit, "valid", seed=seed)
+        held_out = _part(whole.parts["valid"], own_places[valid], own_labels[valid])
+    else:
+        limits = {"train_limit": spec.train_limit, "valid_limit": spec.valid_limit}
+        train, valid = train_valid(labels, seed=seed, **limits)
+        held_out = _part(whole.parts["train"], places[valid], labels[valid])
+    test_labels, test_places = mapped["test"]
+    test = _part(whole.parts["test"], test_places, test_labels)
+    return _part(whole.parts["train"], places[train], labels[train]), held_out, test
 
 
 def seen_by(target: Mapping[str, Any] | Task, sources: Sequence[Mapping[str, Any] | Task]) -> bool:
@@ -130,6 +140,35 @@ def _part(split: Split, places: np.ndarray[Any, Any], labels: np.ndarray[Any, An
     return Split(split.images.index_select(0, torch.from_numpy(places)), torch.from_numpy(labels))
 
 
+def _all_alike(images: Tensor) -> bool:
+    return all(bool((part == images[0]).all()) for part in torch.split(images, 256))
+
+
+def _worth_saying(task: Task) -> Iterator[str]:
+    """What a user should know of the splits of a task, in sentences."""
+    if task.test_from is not None:
+        yield (
+            f"{task.id} has no test part, so its validation part is the test split, and a part of the training images is "
+            "held out for validation."
+        )
+    splits: tuple[tuple[Part, str], ...] = (("valid", "validation"), ("test", "test"))
+    for split, word in splits:
+        present = set(task.part(split).labels.tolist())
+        names = task.class_names or [str(label) for label in range(task.classes)]
+        absent = [name for label, name in enumerate(names) if label not in present]
+        if not absent:
+            continue
+        several = len(absent) > 1
+        listed = ", ".join(absent[:_NAMED]) + (
+            f" and {len(absent) - _NAMED} more of its {task.classes}" if len(absent) > _NAMED else ""
+        )
+        told = f"The {word} split of {task.id} has no image of class{'es' if several else ''} {listed}"
+        silent = (
+            f", so its accuracy says nothing of {'those' if several else 'that'}" if split == "test" else ""
+        )
+        yield f"{told}{silent}."
+
+
 def _class_names(whole: DataSet, table: tuple[int, ...]) -> tuple[str, ...] | None:
     """The name of each new class, its original number where it has none; None where a new class stands for several."""
     kept = sorted((new, label) for label, new in enumerate(table) if new != DROPPED)
@@ -142,9 +181,3 @@ def _in_origin(source: Source, used: tuple[int, ...]) -> tuple[int, ...]:
     if source.origin_classes is None:
         return used
     return tuple(sorted({number for label in used for number in source.origin_classes[label]}))
-
-
-def _own_names(data_dir: Path) -> list[str]:
-    if not data_dir.is_dir():
-        return []
-    return [child.name for child in sorted(data_dir.iterdir()) if is_parquet(child) or is_folder(child)]

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningDataModule
 
+from ult_lightning.base import without_repeats
 from ult_lightning.data._augment import Range
 from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._load import load_task
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._stream import Mixing, TaskBatches, TaskStream
-from ult_lightning.data._task import Task
+from ult_lightning.data._task import Part, Task
 
 
 class TaskDataModule(LightningDataModule):
-    """One or several tasks: training batches as a `TaskStream`, validation and test as one loader per task.
+    """One or several tasks: training batches as a `TaskStream`, and one loader per task for all else.
 
-    `tasks` are tasks or what `load_task` takes; `seed`, `data_dir`, `cache_dir` and `download` are for the
-    latter, `seed` also shuffles. Data moves once to the device of the Trainer, so there are no workers. One process
-    only: a Trainer with several devices is refused.
+    `tasks` are tasks or what `load_task` takes; `seed`, `data_dir`, `cache_dir`, `download` and `notice` are for the
+    latter, `seed` also shuffles. Data moves once to the device of the Trainer, so there are no workers, and nothing is
+    kept in a checkpoint, since the batches of an epoch depend on its number alone.
 
-    A training batch is a list of `TaskBatch` (x, y, task), a validation or test batch a single one.
+    A training batch is a list of `TaskBatch` (x, y, task), any other batch a single one. Of several devices, each trains
+    on its own equal part of each batch (`batch_size` is that of all together) and evaluates on all images, so that what
+    each of them measures is the measure. A policy or mixing that is none, and batches that the devices cannot share,
+    raise DataError when training starts.
     """
 
     def __init__(
@@ -34,12 +38,13 @@ class TaskDataModule(LightningDataModule):
         mixing: Mixing = "alternate",
         seed: int,
         steps_per_epoch: int | None = None,
-        augment: bool = False,
+        augment: bool | str = False,
         range: Range = "standardized",
         eval_batch_size: int = 500,
         data_dir: str | Path = "data",
         cache_dir: str | Path | None = None,
         download: bool = False,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
         if isinstance(tasks, (str, Mapping)) or not tasks:
@@ -50,6 +55,7 @@ class TaskDataModule(LightningDataModule):
             "data_dir": data_dir,
             "cache_dir": cache_dir,
             "download": download,
+            "notice": None if notice is None else without_repeats(notice),
         }
         self._training: dict[str, Any] = {
             "batch_size": batch_size,
@@ -60,7 +66,13 @@ class TaskDataModule(LightningDataModule):
         }
         self._range: Range = range
         self._eval_batch_size = eval_batch_size
-        self.tasks: tuple[Task, ...] = ()
+        loaded = tuple(task for task in self._wanted if isinstance(task, Task))
+        self.tasks: tuple[Task, ...] = loaded if len(loaded) == len(self._wanted) else ()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The length of the training stream; raises DataError while the tasks are not loaded."""
+        return len(TaskStream(self._loaded(), range=self._range, **self._training))
 
     def prepare_data(self) -> None:
         """Download and prepare what is not there yet, once per machine."""
@@ -70,20 +82,19 @@ class TaskDataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Load the tasks (once) and move them to the device of the Trainer."""
-        trainer = getattr(self, "trainer", None)
-        if trainer is not None and trainer.world_size > 1:
-            wanted = "one process, since each one would see the same batches"
-            mend = "use Trainer(devices=1)"
-            raise data_fault("devices", trainer.world_size, wanted, mend)
+        rank, _ = self._place()
+        reading = self._reading if rank == 0 else {**self._reading, "notice": None}
         loaded = self.tasks or tuple(
-            task if isinstance(task, Task) else load_task(task, **self._reading) for task in self._wanted
+            task if isinstance(task, Task) else load_task(task, **reading) for task in self._wanted
         )
-        device = "cpu" if trainer is None else trainer.strategy.root_device
+        device = "cpu" if self.trainer is None else self.trainer.strategy.root_device
         self.tasks = tuple(task.to(device) for task in loaded)
 
     def train_dataloader(self) -> TaskStream:
-        """The training stream."""
-        return TaskStream(self._loaded(), range=self._range, **self._training)
+        """The training stream, of several devices this one's part of it."""
+        rank, world_size = self._place()
+        options = {**self._training, "rank": rank, "world_size": world_size}
+        return TaskStream(self._loaded(), range=self._range, **options)
 
     def val_dataloader(self) -> list[TaskBatches]:
         """One loader per task over its validation part."""
@@ -93,7 +104,17 @@ class TaskDataModule(LightningDataModule):
         """One loader per task over its test part."""
         return self._loaders("test")
 
-    def _loaders(self, split: Any) -> list[TaskBatches]:
+    def predict_dataloader(self) -> list[TaskBatches]:
+        """One loader per task over its test part."""
+        return self._loaders("test")
+
+    def _place(self) -> tuple[int, int]:
+        """The number of this process, and how many train together."""
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _loaders(self, split: Part) -> list[TaskBatches]:
         return [
             TaskBatches(task, split, position=place, batch_size=self._eval_batch_size, range=self._range)
             for place, task in enumerate(self._loaded())

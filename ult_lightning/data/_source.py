@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,27 +38,30 @@ class Split:
 class DataSet:
     """A whole data set in canonical form, before label maps and limits.
 
-    Every class has at least one training image. `digest` is a SHA-256 over images, labels and `classes`. `names` of the
-    classes, None where the source gives none.
+    `parts` has "train", in which every class has an image, "test", and "valid" where the source brings a validation
+    part beside a test part. `digest` is a SHA-256 over images, labels and `classes`. `names` of the classes, None where the
+    source gives none. `test_from` is "val" where the test part is what the source calls validation, else None.
     """
 
-    train: Split
-    test: Split
+    parts: Mapping[str, Split]
     classes: int
     digest: str
     names: tuple[str, ...] | None = None
+    test_from: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Raw:
     """What a source reads: images (n, c, h, w) uint8 of one size, labels (n,) of any integer type.
 
-    Without `test`, a fixed stratified fifth of `train` becomes the test part. `classes` is None where
-    the source does not know it: then it is the largest training label plus 1. `names` of the classes, if it has any.
+    Without `test`, `valid` becomes the test part; without both, a fixed stratified fifth of `train` does. Without a
+    `valid` that is left, each seed holds out a part of `train`. `classes` is None where the source does not know it: then
+    it is the largest training label plus 1. `names` of the classes, if it has any.
     """
 
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor] | None = None
+    valid: tuple[Tensor, Tensor] | None = None
     classes: int | None = None
     names: tuple[str, ...] | None = None
 
@@ -71,7 +74,8 @@ class Source:
     it needs, there or not; a change of one makes a prepared copy stale. `read(data_dir)` may count on them.
     `fetch(data_dir)` downloads them; None where that is not possible. `origin_classes` gives, where sets of one origin
     number their classes differently, the class numbers of the origin that each class stands for. `kept` says
-    whether a prepared copy is worth a file.
+    whether a prepared copy is worth a file; `variant` tells apart what is read from the same files in several ways.
+    `augmentation` is the policy of its tasks: "crop_flip" only where a mirror image is of the same class.
     """
 
     name: str
@@ -81,6 +85,8 @@ class Source:
     fetch: Callable[[Path], None] | None = None
     origin_classes: tuple[tuple[int, ...], ...] | None = None
     kept: bool = True
+    variant: str = ""
+    augmentation: str = "shift"
 
 
 TASKS: Registry[Source] = Registry("task")
@@ -93,6 +99,10 @@ def canonical_split(images: Tensor, labels: Tensor, *, what: str) -> Split:
         raise data_fault(what, f"{len(images)} images and {len(labels)} labels", "as many", mend)
     if len(images) == 0:
         raise data_fault(what, "no images", "at least one image", "look into its files")
+    if images.dtype != torch.uint8:
+        raise data_fault(
+            what, f"images of type {images.dtype}", "uint8", "scale them to 0 to 255 and round them"
+        )
     if labels.dtype.is_floating_point or labels.dtype == torch.bool:
         raise data_fault(what, f"labels of type {labels.dtype}", "integers", "number the classes from 0")
     if int(labels.min()) < 0:
@@ -102,40 +112,49 @@ def canonical_split(images: Tensor, labels: Tensor, *, what: str) -> Split:
     return Split(canonical(images).contiguous(), labels.long())
 
 
-def assemble(raw: Raw, *, name: str) -> tuple[Split, Split, int]:
-    """Training part, test part and number of classes of what a source has read.
+def assemble(raw: Raw, *, name: str) -> tuple[dict[str, Split], int]:
+    """The parts of a `DataSet` and the number of classes, from what a source has read.
 
     Raises:
         DataError: labels out of range, a class without a training image, fewer than two classes.
     """
-    train = canonical_split(*raw.train, what=f"{name} train")
+    given = {"train": raw.train, "valid": raw.valid, "test": raw.test}
+    parts = {
+        part: canonical_split(*pair, what=f"{name} {part}")
+        for part, pair in given.items()
+        if pair is not None
+    }
+    train = parts["train"]
     classes = int(train.labels.max()) + 1 if raw.classes is None else raw.classes
+    _check_classes(parts, classes, name=name, stated=raw.classes is not None)
+    if "test" not in parts and "valid" in parts:
+        parts["test"] = parts.pop("valid")
+    elif "test" not in parts:
+        first, second = train_test(np.asarray(train.labels))
+        parts |= {"train": train.take(torch.from_numpy(first)), "test": train.take(torch.from_numpy(second))}
+    if len({part.images.shape[1] for part in parts.values()}) > 1:  # grey in one part, colour in another
+        parts = {
+            part: Split(split.images.expand(-1, 3, -1, -1).contiguous(), split.labels)
+            for part, split in parts.items()
+        }
+    return parts, classes
+
+
+def _check_classes(parts: Mapping[str, Split], classes: int, *, name: str, stated: bool) -> None:
+    train = parts["train"]
     if classes > len(train):
         got = f"{len(train)} training images and the label {int(train.labels.max())}"
         raise data_fault(name, got, "at least one image per class", "number the classes from 0 without gaps")
-    test = None if raw.test is None else canonical_split(*raw.test, what=f"{name} test")
-    for part, split in (("train", train), ("test", test)):
-        if split is not None and int(split.labels.max()) >= classes:
+    for part, split in parts.items():
+        if int(split.labels.max()) >= classes:
             position = int(split.labels.argmax())
             got = f"label {int(split.labels[position])} at image {position}"
-            mend = (
-                "the training split must hold every class" if raw.classes is None else "number classes from 0"
-            )
+            mend = "number classes from 0" if stated else "the training split must hold every class"
             raise data_fault(f"{name} {part}", got, f"labels from 0 to {classes - 1}", mend)
     empty = torch.bincount(train.labels, minlength=classes).eq(0).nonzero().flatten().tolist()
     if empty:
-        mend = "number the classes from 0 without gaps"
-        got = f"no training image of class {empty[0]}"
+        got, mend = f"no training image of class {empty[0]}", "number the classes from 0 without gaps"
         raise data_fault(name, got, f"images of all classes from 0 to {classes - 1}", mend)
     if classes < 2:
-        raise data_fault(
-            "task", name, "a task with at least two classes", "one class has nothing to be told from"
-        )
-    if test is None:
-        first, second = train_test(np.asarray(train.labels))
-        train, test = train.take(torch.from_numpy(first)), train.take(torch.from_numpy(second))
-    if train.images.shape[1] != test.images.shape[1]:  # grey in one part, colour in the other
-        train, test = (
-            Split(part.images.expand(-1, 3, -1, -1).contiguous(), part.labels) for part in (train, test)
-        )
-    return train, test, classes
+        mend = "one class has nothing to be told from"
+        raise data_fault("task", name, "a task with at least two classes", mend)

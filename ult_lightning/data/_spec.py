@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ult_lightning.base import unknown
+from ult_lightning.data._augment import checked_policy
 from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._labels import canonical_labels
 
 PATH_KINDS = ("folder", "parquet")
+_COLUMNS = ("image", "label")
+_UNSAID = (*_COLUMNS, "augment")
+"""Fields that leave no trace where they are at their default."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class TaskSpec:
 
     `name` is a registered task, the name of a folder in the data folder, or "folder" or "parquet" with a `path`.
     `labels` names a label map or lists classes ("0-4", "0+2+7"; sorted, and relabelled from 0). `train_limit`
-    and `valid_limit` are numbers of images, stratified.
+    and `valid_limit` are numbers of images, stratified. `image` and `label` name the columns of parquet files (None: the
+    usual names). `augment` is the policy of augmentation (None: that of the source; "shift" for images of your own).
 
     Raises:
         DataError: anything else.
@@ -30,6 +35,9 @@ class TaskSpec:
     path: str | None = None
     train_limit: int | None = None
     valid_limit: int | None = None
+    image: str | None = None
+    label: str | None = None
+    augment: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip() or set(self.name) & set(":/\\"):
@@ -37,6 +45,9 @@ class TaskSpec:
         if self.labels is not None:
             object.__setattr__(self, "labels", canonical_labels(str(self.labels)))
         self._check_path()
+        self._check_columns()
+        if self.augment is not None:
+            checked_policy(self.augment)
         for key in ("train_limit", "valid_limit"):
             value = getattr(self, key)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -50,10 +61,18 @@ class TaskSpec:
             wanted = "no path, since only folder and parquet take one"
             raise data_fault("path", self.path, wanted, f"write folder:{self.path}")
 
+    def _check_columns(self) -> None:
+        for key in _COLUMNS:
+            value = getattr(self, key)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise data_fault(key, value, "the name of a column", "leave it out for the usual ones")
+            if value is not None and self.name == "folder":
+                raise data_fault(key, value, "no column, since only parquet files have some", "leave it out")
+
     @classmethod
     def parse(cls, text: object) -> TaskSpec:
         """From what a user types: `name`, `name:labels`, `folder:/path`, `parquet:/path:labels`, or a mapping
-        with the fields as keys (for limits, and for paths that hold a colon).
+        with the fields as keys, whose name may be any of these texts.
 
         Raises:
             DataError: as the class, and for unknown keys.
@@ -83,13 +102,23 @@ class TaskSpec:
                 raise unknown("task key", str(key), known, error=DataError)
         if "name" not in mapping:
             raise data_fault("task", dict(mapping), "the key name", "such as name: mnist5k")
-        return cls(**mapping)
+        name = mapping["name"]
+        if not isinstance(name, str) or ":" not in name:
+            return cls(**mapping)
+        typed = cls.parse(name)
+        own = {key: value for key, value in mapping.items() if key != "name" and value is not None}
+        for key in ("path", "labels"):
+            if key in own and getattr(typed, key) is not None:
+                raise data_fault(key, own[key], f"it once, and {name} says it", "leave one of them out")
+        return replace(typed, **own)
 
     @property
     def id(self) -> str:
-        """What a user would type for it; the limits are not part of it."""
-        return ":".join(part for part in (self.name, self.path, self.labels) if part is not None)
+        """What a user would type for it, with its columns in brackets; the limits are not part of it."""
+        text = ":".join(part for part in (self.name, self.path, self.labels) if part is not None)
+        columns = [f"{key}={getattr(self, key)}" for key in _COLUMNS if getattr(self, key) is not None]
+        return f"{text}[{','.join(columns)}]" if columns else text
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON values; `parse` takes it back."""
-        return asdict(self)
+        """Its fields as JSON values, columns and augment where they are named; `parse` takes it back."""
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in _UNSAID}

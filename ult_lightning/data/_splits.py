@@ -81,7 +81,11 @@ def train_test(labels: Index) -> tuple[Index, Index]:
 
 
 def train_valid(
-    labels: Index, *, seed: int, train_limit: int | None = None, valid_limit: int | None = None,
+    labels: Index,
+    *,
+    seed: int,
+    train_limit: int | None = None,
+    valid_limit: int | None = None,
 ) -> tuple[Index, Index]:
     """Training and validation part of a training split, both stratified by `seed`.
 
@@ -101,13 +105,22 @@ def train_valid(
     n_valid = n_valid if valid_limit is None else valid_limit
     valid = stratified(labels, n_valid, "valid", seed, spare=True)
     train = without(len(labels), valid)
-    if train_limit is not None and train_limit < len(train):
-        classes = len(np.unique(labels))
-        if train_limit < classes:
-            wanted = f"at least one image for each of {classes} classes"
-            raise data_fault("train_limit", train_limit, wanted, "raise it or keep fewer classes")
-        train = train[stratified(labels[train], train_limit, "train", seed)]
-    return train, valid
+    return train[limited(labels[train], train_limit, "train", seed=seed)], valid
+
+
+def limited(labels: Index, limit: int | None, part: str, *, seed: int) -> Index:
+    """At most `limit` positions of a part ("train" or "valid"), stratified by `seed`; all of them without a limit.
+
+    Raises:
+        DataError: fewer than one image per class.
+    """
+    if limit is None or limit >= len(labels):
+        return np.arange(len(labels), dtype=np.int64)
+    classes = len(np.unique(labels))
+    if limit < classes:
+        wanted = f"at least one image for each of {classes} classes"
+        raise data_fault(f"{part}_limit", limit, wanted, "raise it or keep fewer classes")
+    return stratified(labels, limit, part, seed)
 
 
 def _share(labels: Index, size: int) -> int:

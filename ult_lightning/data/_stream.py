@@ -36,11 +36,15 @@ class TaskStream:
     `batch_size` make one batch). Epoch e starts at global step e * len(self), so that a run which resumes at an
     epoch, with `set_epoch`, sees the batches that an uninterrupted one sees.
 
+    `augment` is as in `Task.policy`, for each task. Of `world_size` processes that train together, the one of number
+    `rank` gets its own equal part of each batch; together they see what one alone would see, augmentation included.
+
     The default length is about one pass over all images: sum of the sizes / batch_size for alternate, mean of
     the sizes / batch_size for joint. Iterating does not advance the epoch; `set_epoch` does (Lightning calls it).
 
     Raises:
-        DataError: no tasks, another mixing, or a size that is not a positive whole number.
+        DataError: no tasks, another mixing or policy, a size that is not a positive whole number, or batches that
+            `world_size` processes cannot share.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class TaskStream:
         mixing: Mixing = "alternate",
         seed: int,
         steps_per_epoch: int | None = None,
-        augment: bool = False,
+        augment: bool | str = False,
         range: Range = "standardized",
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         if not tasks:
             raise data_fault("tasks", [], "at least one task", "name one, such as mnist5k")
@@ -63,13 +69,24 @@ class TaskStream:
         self.batch_size = batch_size
         self.mixing = mixing
         self.seed = seed
-        self.augment = augment
+        self.policies = tuple(task.policy(augment) for task in self.tasks)
         self.range: Range = range
+        self.rank = rank
+        self.world_size = world_size
+        self._check_shares()
         self.epoch = 0
         self.sampler = self  # Lightning looks for `dataloader.sampler.set_epoch`
         self._steps = self._usual_steps() if steps_per_epoch is None else steps_per_epoch
         _positive("steps_per_epoch", self._steps)
         self._permutations: dict[int, tuple[int, Tensor]] = {}
+
+    def _check_shares(self) -> None:
+        for task in self.tasks:
+            size = min(self.batch_size, len(task.train))
+            if size % self.world_size:
+                got = f"batches of {size} images of {task.id}"
+                wanted = f"a multiple of {self.world_size}, the number of devices"
+                raise data_fault("batch_size", got, wanted, "change batch_size or devices")
 
     def _usual_steps(self) -> int:
         images = sum(len(task.train) for task in self.tasks)
@@ -96,19 +113,25 @@ class TaskStream:
         return [self.task_batch(task, turn)]
 
     def task_batch(self, task: int, step: int) -> TaskBatch:
-        """Batch number `step` of one task."""
-        generator = None
-        if self.augment:
+        """Batch number `step` of one task, of several ranks this one's part of it."""
+        generator, policy = None, self.policies[task]
+        if policy != "none":
             word = int(random_words(1, "augment", self.seed, task, step)[0])
             generator = torch.Generator().manual_seed(word >> 1)
         index = self.index(task, step)
+        share = len(index) // self.world_size
         x, y = self.tasks[task].batch(
-            "train", index, augment=self.augment, generator=generator, range=self.range
+            "train",
+            index,
+            augment=policy,
+            generator=generator,
+            range=self.range,
+            rows=slice(self.rank * share, (self.rank + 1) * share),
         )
         return TaskBatch(x, y, task)
 
     def index(self, task: int, step: int) -> Tensor:
-        """The training images (b,) in batch number `step` of one task."""
+        """The training images (b,) in batch number `step` of one task, those of all ranks."""
         n = len(self.tasks[task].train)
         size = min(self.batch_size, n)
         number, place = divmod(step, n // size)

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import unknown
-from ult_lightning.data._augment import Range, Triple, augment, standardize, unit
+from ult_lightning.data._augment import Range, Triple, checked_policy, standardize, statistics, unit
+from ult_lightning.data._augment import augment as augmented
 from ult_lightning.data._errors import DataError, data_fault
 from ult_lightning.data._source import Split
 from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._splits import stratified
 
 if TYPE_CHECKING:
+    from ult_lightning.data._module import TaskDataModule
     from ult_lightning.data._stream import TaskBatches, TaskStream
 
 Part = Literal["train", "valid", "test"]
-
-_SMALLEST_STD = 1 / 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,8 @@ class Task:
     `mean` and `std` (three channels; std at least 1/255) are those of the canonical training images on the
     scale [0, 1], black borders included. `digest` is that of the whole data set. `shots` and `draw` are set
     by `few_shot` only. `class_names` has the name of each class (its original number where the data has no names), None
-    where a class stands for several original ones, as in parity.
+    where a class stands for several original ones, as in parity. `test_from` is "val" where the data has no test part and
+    its validation part is the test split. `augmentation` is the policy that training under `augment=True` takes.
     """
 
     spec: TaskSpec
@@ -51,6 +52,8 @@ class Task:
     shots: int | None = None
     draw: int | None = None
     class_names: tuple[str, ...] | None = None
+    test_from: str | None = None
+    augmentation: str = "shift"
 
     @property
     def id(self) -> str:
@@ -81,33 +84,52 @@ class Task:
         train, valid, test = (part.to(device) for part in (self.train, self.valid, self.test))
         return replace(self, train=train, valid=valid, test=test)
 
+    def policy(self, augment: bool | str) -> str:
+        """What `augment` stands for: True is the task's own policy, False is "none", a name is that policy.
+
+        Raises:
+            DataError: another name, with the nearest ones.
+        """
+        if isinstance(augment, bool):
+            return self.augmentation if augment else "none"
+        return checked_policy(augment)
+
     def batch(
         self,
         split: Part,
         index: Tensor,
         *,
-        augment: bool = False,
+        augment: bool | str = False,
         generator: torch.Generator | None = None,
         range: Range = "standardized",
+        rows: slice = slice(None),
     ) -> tuple[Tensor, Tensor]:
         """The images at `index` (b,) int64 as x (b, 3, 32, 32) float32 and y (b,) int64.
 
-        `range` "standardized" has mean 0 and std 1 over the training part, "unit" is [0, 1]. With `augment`,
-        each image is cropped (4 black pixels of padding, before normalisation) and mirrored at random by the
-        CPU `generator`, which is then required.
+        `range` "standardized" has mean 0 and std 1 over the training part, "unit" is [0, 1]. `augment` is as in `policy`;
+        shifts (in 4 black pixels of padding, before normalisation) and mirror images are drawn by the CPU `generator`,
+        which is then required. `rows` are the rows of that batch that are returned, as they are in the whole.
 
         Raises:
-            DataError: another split or range, or `augment` without a generator.
+            DataError: another split, range or policy, or a policy other than "none" without a generator.
         """
-        part = self.part(split)
+        part, policy = self.part(split), self.policy(augment)
         index = index.to(part.images.device)
-        images = part.images.index_select(0, index)
-        if augment:
-            images = _augmented(images, generator)
-        return self._floats(images, range), part.labels.index_select(0, index)
+        if policy == "none":
+            images = part.images.index_select(0, index[rows])
+        elif generator is not None:
+            images = augmented(part.images.index_select(0, index), policy, generator=generator, rows=rows)
+        else:
+            mend = "pass torch.Generator().manual_seed(0)"
+            raise data_fault("generator", None, "a generator where augment is true", mend)
+        return self._floats(images, range), part.labels.index_select(0, index[rows])
 
     def batches(
-        self, split: Part, batch_size: int = 500, *, range: Range = "standardized",
+        self,
+        split: Part,
+        batch_size: int = 500,
+        *,
+        range: Range = "standardized",
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """All images of a split in order, each once, as (x, y) like `batch`; the last batch may be smaller."""
         part = self.part(split)
@@ -124,6 +146,13 @@ class Task:
         from ult_lightning.data._stream import TaskStream
 
         return TaskStream(tasks, **options)
+
+    @staticmethod
+    def module(tasks: Sequence[Task], **options: Any) -> TaskDataModule:
+        """All loaders of several tasks, for a Trainer: a `TaskDataModule` with these options."""
+        from ult_lightning.data._module import TaskDataModule
+
+        return TaskDataModule(tasks, **options)
 
     def ordered(self, split: Part, *, position: int = 0, **options: Any) -> TaskBatches:
         """One split in order, each image once, as `TaskBatch`: a `TaskBatches` with these options."""
@@ -181,12 +210,18 @@ class Task:
             "shots": self.shots,
             "draw": self.draw,
             "digest": self.digest,
+            "test_from": self.test_from,
+            "augmentation": self.augmentation,
         }
 
     def science(self) -> dict[str, Any]:
-        """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows."""
-        derived = ("id", "origin", "mean", "std", "class_names")
-        return {key: value for key, value in self.describe().items() if key not in derived}
+        """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows, nor the
+        policy of augmentation, which decides some only where it is used.
+        """
+        left_out = {"id", "origin", "mean", "std", "class_names", "augmentation"}
+        if self.test_from is None:
+            left_out.add("test_from")
+        return {key: value for key, value in self.describe().items() if key not in left_out}
 
     def _floats(self, images: Tensor, range: Range) -> Tensor:
         if range == "standardized":
@@ -194,36 +229,6 @@ class Task:
         if range == "unit":
             return unit(images)
         raise unknown("range", str(range), get_args(Range), error=DataError)
-
-
-def statistics(images: Tensor) -> tuple[Triple, Triple]:
-    """Mean and standard deviation per channel of uint8 images (n, c, h, w), on the scale [0, 1].
-
-    Neither device nor thread count changes a bit of the result: sums over a row are whole numbers below 2^24,
-    exact in float32, and the rest is added in float64. Grey counts as
-    three equal channels; a std below 1/255 (blank images) is given as 1/255.
-    """
-    count = images.shape[0] * images.shape[2] * images.shape[3]
-    total = squares = torch.zeros(images.shape[1], dtype=torch.float64, device=images.device)
-    for chunk in torch.split(images, 256):
-        levels = chunk.float()
-        total = total + levels.sum(dim=3).double().sum(dim=(0, 2))
-        squares = squares + levels.square_().sum(dim=3).double().sum(dim=(0, 2))
-    mean, std = [], []
-    for first, second in zip(map(int, total.tolist()), map(int, squares.tolist()), strict=True):
-        mean.append(first / count / 255)
-        variance = (second * count - first * first) / (count * count)
-        std.append(max(variance**0.5 / 255, _SMALLEST_STD))
-    if len(mean) == 1:
-        mean, std = mean * 3, std * 3
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
-
-
-def _augmented(images: Tensor, generator: torch.Generator | None) -> Tensor:
-    if generator is None:
-        mend = "pass torch.Generator().manual_seed(0)"
-        raise data_fault("generator", None, "a generator where augment is true", mend)
-    return augment(images, generator=generator)
 
 
 def _numpy(labels: Tensor) -> np.ndarray[Any, np.dtype[np.int64]]:

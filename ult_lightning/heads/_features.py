@@ -92,7 +92,7 @@ class FeatureStream:
         augment: bool = False,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """The training images of numbers ``index`` (b,), cropped and flipped with ``augment``."""
+        """The training images of numbers ``index`` (b,), with ``augment`` under the task's own policy."""
         start = time.perf_counter()
         x, labels = self.task.batch("train", index, augment=augment, generator=generator, range=self.range)
         features = self._forward(x)

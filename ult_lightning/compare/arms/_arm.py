@@ -46,7 +46,7 @@ class Arm:
     """One way to solve a task.
 
     ``run`` measures it on a cell; ``needs`` names the parts of a comparison that its number depends on, beside the task and
-    the seed: "mother", "head", "precision", "search", "dense". ``sources`` gives the tasks whose images shape the network
+    the seed: "mother", "head", "precision", "search", "dense", "augmentation". ``sources`` gives the tasks whose images shape the network
     before the target's head is fitted, None if the target's own do. ``options`` is the dataclass of its own options.
     """
 
@@ -73,6 +73,7 @@ class Arm:
             "search": lambda: replace(cell.search, max_steps=cell.steps).science(),
             "dense": cell.training_config,
             "precision": lambda: cell.search.precision,
+            "augmentation": lambda: cell.task.augmentation,
         }
         config |= {part: parts[part]() for part in sorted(self.needs)}
         given = cell.options(self.name, self.options).given()

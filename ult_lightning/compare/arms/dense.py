@@ -54,7 +54,7 @@ def _converged(cell: Cell) -> Outcome:
 
     doublings = cell.options("dense_converged", ConvergedOptions).max_doublings
     pilot = train.validated_rate(cell)
-    policies = (False, True) if cell.policy(True) != "none" else (False,)
+    policies = (False, True) if cell.task.policy(True) != "none" else (False,)
     best, spent, images = None, 0.0, 0
     path: list[dict[str, Any]] = []
     levels: list[float] = []
@@ -99,7 +99,7 @@ DENSE_LONG = Arm(
     name="dense_long",
     look=ArmLook("the same, longer, with the task's augmentation", "#737373", "#A6A6A6", "D", trains=True),
     run=_long,
-    needs=TRAINED,
+    needs=TRAINED | {"augmentation"},
     options=LongOptions,
 )
 
@@ -107,6 +107,6 @@ DENSE_CONVERGED = Arm(
     name="dense_converged",
     look=ArmLook("the same, until validation stops rising", "#8A5A2B", "#C9A27A", "p", trains=True),
     run=_converged,
-    needs=TRAINED,
+    needs=TRAINED | {"augmentation"},
     options=ConvergedOptions,
 )

@@ -90,6 +90,7 @@ def _add(
     *,
     origin: str | None = None,
     origin_classes: tuple[tuple[int, ...], ...] | None = None,
+    augmentation: str = "shift",
     **options: str,
 ) -> None:
     read: Callable[[Path], Raw] = partial(
@@ -104,6 +105,7 @@ def _add(
             partial(_files, folder=folder, names=names),
             partial(_fetch, name=name, class_name=class_name, options=options),
             origin_classes,
+            augmentation=augmentation,
         ),
     )
 
@@ -113,7 +115,7 @@ def _idx(train: str, test: str) -> tuple[str, ...]:
 
 
 _add("mnist", "MNIST", 10, "MNIST/raw", _idx("train", "t10k"))
-_add("fashion_mnist", "FashionMNIST", 10, "FashionMNIST/raw", _idx("train", "t10k"))
+_add("fashion_mnist", "FashionMNIST", 10, "FashionMNIST/raw", _idx("train", "t10k"), augmentation="crop_flip")
 _add("kmnist", "KMNIST", 10, "KMNIST/raw", _idx("train", "t10k"))
 _add(
     "emnist_letters",
@@ -142,5 +144,6 @@ _add(
     10,
     "cifar-10-batches-py",
     (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"),
+    augmentation="crop_flip",
 )
-_add("cifar100", "CIFAR100", 100, "cifar-100-python", ("train", "test", "meta"))
+_add("cifar100", "CIFAR100", 100, "cifar-100-python", ("train", "test", "meta"), augmentation="crop_flip")

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.base import Registry, unknown
-from ult_lightning.data._closed_forms import Floats, Polynomial, Trigonometric
 from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data.functions._closed_forms import Floats, Polynomial, Trigonometric
 
 TEST_POINTS = 20_000
 """Test points drawn at random; corners (and for one input a grid) come on top."""
