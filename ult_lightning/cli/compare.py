@@ -91,10 +91,10 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             force=machine.force,
         )
         mirror.log_rows(rows)
-    command = place.command("compare")
-    paths = write_report(rows, folder, command=command)
+    summary = table(rows, command=place.command("compare"))
+    paths = write_report(summary, folder)
     print()
-    print(table(rows, command=command).text())
+    print(summary.text())
     print(end_screen(rows, paths, machine=machine, where=mirror.where))
     return None
 
