@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ult_lightning.base import UltError, provide
+from ult_lightning.base import UltError, lazily, provide
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task as Task
@@ -57,21 +57,19 @@ __all__ = [
     "transfer",
 ]
 
+provide("arm_looks", "ult_lightning.compare.arms:looks")
 provide("network_builder", "ult_lightning.nets:build_frozen")
 provide("mother_fingerprint", "ult_lightning.nets:mother_fingerprint")
 provide("mother_weights", "ult_lightning.nets:mother_weights")
 
 
+_lazily = lazily(__name__, _ROOMS)
+
+
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return _version()
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    globals()[name] = value
-    return value
+    return _lazily(name)
 
 
 def __dir__() -> list[str]:

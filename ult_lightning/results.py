@@ -15,10 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from ult_lightning.base import UltError, canonical_json, environment, fault, unknown, write_text
+from ult_lightning.base import UltError, canonical_json, environment, fault, provided, unknown, write_text
 from ult_lightning.base._store import check_store
 
-__all__ = ["Interval", "Row", "RowStore", "environment", "interval", "paired", "rows_as_json_lines"]
+__all__ = [
+    "ArmLook",
+    "Interval",
+    "Row",
+    "RowStore",
+    "arm_looks",
+    "environment",
+    "interval",
+    "paired",
+    "rows_as_json_lines",
+]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FIRST = ("task", "arm", "seed", "metric", "value", "n", "ticket", "seconds")
@@ -30,6 +40,26 @@ _SUFFIX = ".json"
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class ArmLook:
+    """How reports name and draw an arm: a few words, "#rrggbb" on white and on black paper, a matplotlib marker.
+
+    `trains`: whether it trains a network's weights, so that frozen networks are measured against it.
+    """
+
+    words: str
+    light: str
+    dark: str
+    marker: str
+    trains: bool = False
+
+
+def arm_looks() -> Mapping[str, ArmLook]:
+    """The looks of all known arms, in the order in which reports list them."""
+    looks: Mapping[str, ArmLook] = provided("arm_looks")()
+    return looks
 
 
 @dataclass(frozen=True, kw_only=True)

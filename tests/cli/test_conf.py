@@ -177,6 +177,18 @@ def test_each_group_offers_what_is_registered(group: str, room: str, registry: s
     assert set(_conf.options_of(group)) == names
 
 
+def test_arm_options_are_those_of_the_code() -> None:
+    from ult_lightning.base import read_options
+    from ult_lightning.compare import ARMS
+
+    given = compare_verb.read(composed("compare")).grid.arm_options
+    assert set(given) == {name for name in ARMS if dataclasses.fields(ARMS.get(name).options)}
+    for name, values in given.items():
+        kind = ARMS.get(name).options
+        assert read_options(kind, values) == kind()
+        assert set(values) == {field.name for field in dataclasses.fields(kind)}
+
+
 def test_the_default_arms_are_all_arms() -> None:
     from ult_lightning.compare import ARMS
 

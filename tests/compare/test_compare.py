@@ -11,9 +11,10 @@ from PIL import Image
 
 from ult_lightning.base import UltError
 from ult_lightning.compare import ARMS, CompareSettings, DenseSettings, draw_mask, run_grid
-from ult_lightning.compare import _arms as arms_module
 from ult_lightning.compare import _cell as cell_module
+from ult_lightning.compare import _frozen as frozen_module
 from ult_lightning.compare import _grid as grid_module
+from ult_lightning.compare import _train as train_module
 from ult_lightning.data import Task, TaskSpec, load_task
 from ult_lightning.results import RowStore
 from ult_lightning.search import SearchSettings, frozen_on
@@ -28,7 +29,8 @@ def settings(arms=ALL, **change) -> CompareSettings:
     found = CompareSettings(
         sources=SOURCES, targets=TARGETS, arms=arms, seeds=(0,),
         mother=MotherSpec("conv2", options={"width": 0.125}),
-        search=SearchSettings(max_steps=6, batch_size=32), dense=DenseSettings(lrs=(0.03, 0.1), long_factor=2),
+        search=SearchSettings(max_steps=6, batch_size=32), dense=DenseSettings(lrs=(0.03, 0.1)),
+        arm_options={"dense_long": {"factor": 2}, "dense_converged": {"max_doublings": 2}},
     )  # fmt: skip
     return replace(found, **change)
 
@@ -71,11 +73,11 @@ def test_dense_takes_the_steps_of_the_search_with_a_validated_rate(rows):
     dense, long = rows["dense"].extra, rows["dense_long"].extra
     assert dense["steps"] == 6
     assert long["steps"] == 12
-    assert long["augment"] is True
-    assert dense["augment"] is False
-    assert set(dense["lr_path"]) == {"0.03", "0.1"}
-    assert dense["lr_path"][f"{dense['lr']:g}"] == max(dense["lr_path"].values())
-    assert dense["lr"] == long["lr"]
+    assert dense["augment"] == "none"
+    assert long["augment"] == "shift"  # digits are never mirrored
+    assert [rate for rate, _ in dense["grid"]][:2] == [0.03, 0.1]
+    assert dict(dense["grid"])[dense["lr"]] == max(score for _, score in dense["grid"])
+    assert (dense["lr"], dense["grid"], dense["edge"]) == (long["lr"], long["grid"], long["edge"])
 
 
 def test_each_row_reads_the_test_split_once_and_last(tmp_path, monkeypatch):
@@ -211,7 +213,7 @@ def test_a_random_mask_has_the_densities_of_the_ticket_and_other_bits():
 def test_an_interrupted_grid_goes_on_where_it_was(tmp_path, monkeypatch):
     chosen = settings(("random_features", "universal"))
     calls = []
-    real = arms_module.transfer
+    real = frozen_module.transfer
 
     def broken(*args, **more):
         calls.append(1)
@@ -219,7 +221,7 @@ def test_an_interrupted_grid_goes_on_where_it_was(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args, **more)
 
-    monkeypatch.setattr(arms_module, "transfer", broken)
+    monkeypatch.setattr(frozen_module, "transfer", broken)
     with pytest.raises(KeyboardInterrupt):
         grid(tmp_path, chosen)
     assert len(RowStore(tmp_path).all()) == 1
@@ -235,9 +237,9 @@ def test_force_redoes_each_piece_once(tmp_path, monkeypatch):
     chosen = settings(("universal", "random_mask"))
     first = grid(tmp_path, chosen)
     calls = []
-    transfer, search = arms_module.transfer, cell_module.search_once
+    transfer, search = frozen_module.transfer, cell_module.search_once
     monkeypatch.setattr(
-        arms_module, "transfer", lambda *a, **k: (calls.append("transfer"), transfer(*a, **k))[1]
+        frozen_module, "transfer", lambda *a, **k: (calls.append("transfer"), transfer(*a, **k))[1]
     )
 
     def searching(*args, **more):
@@ -287,6 +289,13 @@ def test_classes_that_the_source_lacks_are_unseen(tmp_path):
         ({"seeds": ()}, r"seeds: got '\[\]'"),
         ({"seeds": (0, 0)}, "each entry once"),
         ({"seeds": (-1,)}, "whole numbers"),
+        ({"arm_options": {"dens": {}}}, "arm: got 'dens'.*dense"),
+        ({"arm_options": {"dense": 3}}, "arm.dense: got 3, wanted options with values"),
+        ({"arm_options": {"dense_long": {"factor": 0}}}, "arm.dense_long.factor: got 0"),
+        (
+            {"arm_options": {"dense_converged": {"doublings": 1}}},
+            "option of arm.dense_converged: got 'doublings'.*max_doublings",
+        ),
         ({"head": "rigde"}, "head: got 'rigde'.*ridge"),
         ({"head_options": {"lambda": [1]}}, "head.ridge option: got 'lambda'.*lambdas"),
         ({"head_options": {"lambdas": [0]}}, "head.options.lambdas: got 0"),
@@ -302,15 +311,14 @@ def test_bad_grids_are_one_sentence(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lrs": ()}, r"dense.lrs: got '\[\]'"),
-        ({"lrs": (0.1, 0.1)}, "dense.lrs: got .*each learning rate once"),
-        ({"lrs": (-0.1,)}, "dense.lrs: got -0.1"),
-        ({"pilot_share": 1.5}, "dense.pilot_share: got 1.5, wanted a number above 0, at most 1"),
-        ({"pilot_seed": -1}, "dense.pilot_seed: got -1"),
-        ({"momentum": 5}, "dense.momentum: got 5"),
-        ({"weight_decay": -1}, "dense.weight_decay: got -1"),
-        ({"schedule": "cosin"}, "dense.schedule: got 'cosin'.*cosine"),
-        ({"long_factor": 0}, "dense.long_factor: got 0"),
+        ({"lrs": ()}, r"lrs: got \[\]"),
+        ({"lrs": (0.1, 0.1)}, "lrs: got .*each entry once"),
+        ({"lrs": (-0.1,)}, "lrs: got -0.1"),
+        ({"pilot_share": 1.5}, "pilot_share: got 1.5, wanted a number above 0 and at most 1"),
+        ({"pilot_seed": -1}, "pilot_seed: got -1"),
+        ({"momentum": 5}, "momentum: got 5"),
+        ({"weight_decay": -1}, "weight_decay: got -1"),
+        ({"schedule": "cosin"}, "schedule: got 'cosin'.*cosine"),
     ],
 )
 def test_bad_dense_settings_are_one_sentence(change, message):
@@ -327,11 +335,13 @@ def test_rates_of_which_none_trains_are_one_sentence(tmp_path):
 
 def test_a_finetuned_network_keeps_pruned_weights_at_zero(tmp_path, monkeypatch):
     held = []
-    real = arms_module.train_end_to_end
-    monkeypatch.setattr(arms_module, "train_end_to_end", lambda cell, model, *a, **k: (held.append(model), real(cell, model, *a, **k))[1])  # fmt: skip
+    real = train_module.train_end_to_end
+    monkeypatch.setattr(
+        train_module, "train_end_to_end", lambda *a, **k: held.append(real(*a, **k)) or held[-1]
+    )
     (row,) = grid(tmp_path, settings(("finetuned",)))
     ticket = TicketStore(tmp_path).load(row.ticket)
-    weights = dict(held[0].mother.body.named_parameters())
+    weights = dict(held[-1].model.mother.body.named_parameters())
     start = dict(ticket.network().mother.body.named_parameters())
     for name in ticket.mask.names:
         keep = torch.from_numpy(ticket.mask[name].copy())

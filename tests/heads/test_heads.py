@@ -21,7 +21,7 @@ from ult_lightning.heads import (
     FeatureStream,
     HeadPath,
     LinearHead,
-    logistic_path,
+    LogisticSolver,
     option_defaults,
     transfer,
 )
@@ -52,8 +52,8 @@ def test_a_head_learns_and_says_how(name: str, network: Any, task: Any) -> None:
     accuracy = float((fit.head(features).argmax(1) == labels).double().mean())
     assert fit.valid_accuracy == pytest.approx(accuracy)
     assert fit.valid_accuracy > 0.7
-    assert fit.valid_accuracy == max(accuracy for _, accuracy in fit.path)
-    assert next(iter(fit.hyper.values())) in [value for value, _ in fit.path]
+    assert fit.valid_accuracy == fit.grid.score == max(accuracy for _, accuracy in fit.grid.path if accuracy)
+    assert next(iter(fit.hyper.values())) == fit.grid.best
     assert stream.seconds > 0
 
 
@@ -87,15 +87,29 @@ def path_of(rows: list[list[float]]) -> HeadPath:
     """Heads of one feature and two classes, one per row of (weight of class 1, bias of class 1)."""
     weights = torch.tensor([[[0.0], [w]] for w, _ in rows])
     biases = torch.tensor([[0.0, c] for _, c in rows])
-    return HeadPath(tuple(float(i) for i in range(len(rows))), weights, biases)
+    return HeadPath(tuple(2.0**i for i in range(len(rows))), weights, biases)
 
 
 def test_choose_takes_the_best_and_the_first_of_equals() -> None:
     x, y = torch.tensor([[-1.0], [1.0], [2.0]]), torch.tensor([0, 1, 1])
     path = path_of([[-1.0, 0.0], [1.0, -1.5], [1.0, 0.0], [2.0, 0.0]])
-    best, listed = choose(path, [(x[:2], y[:2]), (x[2:], y[2:])])
-    assert best == 2
-    assert listed == [(0.0, 0.0), (1.0, 2 / 3), (2.0, 1.0), (3.0, 1.0)]
+    grown = choose(
+        path, [(x[:2], y[:2]), (x[2:], y[2:])], (1.0, 2.0, 4.0, 8.0), argument="values", factor=2.0
+    )
+    assert grown.best == 4.0
+    assert grown.path == ((1.0, 0.0), (2.0, 2 / 3), (4.0, 1.0), (8.0, 1.0))
+
+
+def test_choose_grows_with_the_heads_that_are_there() -> None:
+    x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
+    path = path_of([[-1.0, 0.0], [-1.0, 2.0], [1.0, 0.0]])  # values 1, 2 and 4: none, one and two right
+    grown = choose(path, [(x, y)], (1.0, 2.0), argument="values", factor=2.0)
+    assert grown.path == ((1.0, 0.0), (2.0, 0.5), (4.0, 1.0), (8.0, None))
+    assert (grown.best, grown.edge) == (4.0, False)
+    with pytest.raises(
+        UltError, match=r"lrs: got \[16.0, 32.0\], wanted a value with a finite head; 1 is one"
+    ):
+        choose(path, [(x, y)], (16.0, 32.0), argument="lrs", factor=2.0)
 
 
 def test_path_scores_are_those_of_its_heads() -> None:
@@ -106,7 +120,7 @@ def test_path_scores_are_those_of_its_heads() -> None:
     x = torch.randn(7, 5, generator=generator)
     assert path.scores(x).shape == (7, 2, 3)
     for index in range(2):
-        torch.testing.assert_close(path.scores(x)[:, index], path.head(index)(x))
+        torch.testing.assert_close(path.scores(x)[:, index], path.head(path.values[index])(x))
 
 
 def test_a_linear_head_is_an_affine_map_and_checks_its_shapes() -> None:
@@ -129,13 +143,14 @@ def blobs(n: int = 300, d: int = 12) -> tuple[Tensor, Tensor]:
 
 def test_logistic_equals_scikit_learn() -> None:
     x, y = blobs()
-    path, iterations = logistic_path(x.clone(), y, 3, [0.1, 1e-3])
+    solver = LogisticSolver(x.clone(), y, 3)
+    path = solver.path([0.1, 1e-3])
     z = ((x - x.mean(0)) / x.std(0, correction=0)).double().numpy()
-    for index, penalty in enumerate(path.values):
+    for penalty in path.values:
         reference = LogisticRegression(C=1 / (penalty * len(x)), tol=1e-8, max_iter=2000).fit(z, y.numpy())
-        got = path.head(index)(x).log_softmax(1).numpy()
+        got = path.head(penalty)(x).log_softmax(1).numpy()
         np.testing.assert_allclose(got, reference.predict_log_proba(z), atol=5e-3)
-    assert min(iterations) > 1
+    assert min(solver.iterations.values()) > 1
 
 
 def test_the_objectives_gradient_is_its_slope() -> None:
@@ -180,7 +195,8 @@ def test_the_probe_passes_every_image_through_the_network_in_each_epoch(network:
 def test_rates_that_diverge_lose_or_are_named(network: Any, task: Any) -> None:
     stream = FeatureStream(network, task)
     fit = HEADS.get("sgd")(stream, epochs=2, batch_size=16, lrs=[1e38, 0.03])
-    assert [value for value, _ in fit.path] == [0.03]
+    assert dict(fit.grid.path)[1e38] is None
+    assert fit.hyper["lr"] <= 0.03
     with pytest.raises(
         UltError, match=r"diverged at every learning rate \(1e\+38\); add a smaller one to head.options.lrs"
     ):
@@ -272,3 +288,59 @@ def test_ridge_starts_without_lightning(repo: Path) -> None:
     code = "import sys, ult_lightning.heads; print('lightning' in sys.modules, 'scipy.linalg' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], cwd=repo, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False"]
+
+
+# grids that grow
+
+
+class Collinear:
+    """A stream of two features that only a head with large weights of opposite sign can use."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        signal, noise = torch.randn(600, generator=generator), torch.randn(600, generator=generator)
+        x, y = torch.stack([signal * 0.1 + noise, noise], 1), (signal > 0).long()
+        self.parts = {"train": (x[:400], y[:400]), "valid": (x[400:], y[400:])}
+        self.sizes = {"train": 400, "valid": 200}
+        self.dim, self.classes, self.device = 2, 2, torch.device("cpu")
+
+    def collect(self, part: str) -> tuple[Tensor, Tensor]:
+        x, y = self.parts[part]
+        return x.clone(), y
+
+    def batches(self, part: str) -> list[tuple[Tensor, Tensor]]:
+        return [self.collect(part)]
+
+    def draw(self, index: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
+        x, y = self.parts["train"]
+        return x[index], y[index]
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "grid", "grown", "options"),
+    [
+        ("logistic", "penalty", {"penalties": [10.0, 1.0]}, (0.1, 0.01, 0.001), {}),
+        ("sgd", "lr", {"lrs": [1e-3, 1e-4]}, (3e-3, 9e-3, 2.7e-2), {"epochs": 2, "batch_size": 40}),
+    ],
+)
+def test_a_best_value_outside_the_given_ones_is_found(
+    name: str,
+    key: str,
+    grid: dict[str, list[float]],
+    grown: tuple[float, ...],
+    options: dict[str, Any],
+) -> None:
+    fit = HEADS.get(name)(Collinear(), **grid, **options)
+    assert [value for value, _ in fit.grid.path] == [*next(iter(grid.values())), *grown]
+    assert fit.hyper[key] == fit.grid.best == grown[-1]
+    assert fit.grid.edge  # three steps were not enough
+    alone = HEADS.get(name)(Collinear(), **{next(iter(grid)): [grown[-1]]}, **options)
+    torch.testing.assert_close(fit.head.weight, alone.head.weight, rtol=0.05, atol=1e-3)
+    assert alone.grid.path == ((grown[-1], pytest.approx(fit.valid_accuracy, abs=0.01)),)
+    assert not alone.grid.edge
+
+
+def test_growing_costs_the_probe_no_pass_through_the_network(network: Any, task: Any) -> None:
+    stream = FeatureStream(network, task)
+    HEADS.get("sgd")(stream, epochs=1, batch_size=16, lrs=[1e-4, 1e-5])
+    assert stream.images == 7 * 16

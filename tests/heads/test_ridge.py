@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,17 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge, RidgeClassifier
 from torch import Tensor
 
-from ult_lightning.base import UltError
-from ult_lightning.heads import LAMBDAS, HeadPath, RidgeStatistics, ridge_path, ridge_path_dual
+from ult_lightning.base import UltError, grid_reach
+from ult_lightning.heads import (
+    HEADS,
+    LAMBDAS,
+    FeatureStream,
+    HeadPath,
+    RidgeStatistics,
+    ridge_path,
+    ridge_path_dual,
+)
+from ult_lightning.heads._linear import choose
 from ult_lightning.heads._ridge import CHUNK_ROWS, add_gram, shifted_solves
 
 
@@ -47,7 +58,7 @@ def assert_is_ridge(path: HeadPath, x: Tensor, y: Tensor, k: int, tolerance: flo
     for index, value in enumerate(path.values):
         reference = Ridge(alpha=value * len(x), solver="svd").fit(z, targets)
         expected = reference.predict((probe.double().numpy() - mean) / std)
-        got = path.head(index)(probe).double().numpy()
+        got = path.head(path.values[index])(probe).double().numpy()
         np.testing.assert_allclose(got, expected, atol=tolerance, err_msg=f"lambda {value}")
 
 
@@ -77,7 +88,7 @@ def test_predictions_are_those_of_scikit_learns_classifier() -> None:
     z, mean, std = standardised(x[:400])
     reference = RidgeClassifier(alpha=0.1 * 400).fit(z, y[:400].numpy())
     expected = reference.predict((x[400:].double().numpy() - mean) / std)
-    assert (path.head(0)(x[400:]).argmax(1).numpy() == expected).mean() >= 0.995
+    assert (path.head(path.values[0])(x[400:]).argmax(1).numpy() == expected).mean() >= 0.995
     right = int((torch.from_numpy(expected) == y[400:]).sum())
     assert abs(int(path.correct(x[400:], y[400:])[0]) - right) <= 1
     assert right > 100
@@ -206,3 +217,41 @@ def test_ten_thousand_rows_lose_no_more_than_float32_rounding() -> None:
         w = np.linalg.solve(z.T @ z + value * len(x) * np.eye(64), z.T @ targets).T / std
         error = np.linalg.norm(path.weights[index].numpy() - w) / np.linalg.norm(w)
         assert error < 2e-5, value
+
+
+@pytest.mark.parametrize("train", [16, 120])
+def test_a_lambda_outside_the_given_ones_is_found_and_is_scikit_learns(
+    networks: Any,
+    tasks: Any,
+    train: int,
+) -> None:
+    """Primal and dual: with lambdas far too large the best lies below, in half decades."""
+    stream = FeatureStream(networks(24), tasks(train=train), batch_size=50)
+    (features, labels), given = stream.collect("train"), [1e4, 1e5]
+    fit = HEADS.get("ridge")(stream, lambdas=given)
+    grown = fit.hyper["lambda"]
+    assert [value for value, _ in fit.grid.path][:2] == [1e5, 1e4]
+    assert fit.hyper["form"] == ("dual" if train < 24 else "primal")
+    assert grown in grid_reach(given, factor=10**0.5)
+    z = ((features - features.mean(0)) / features.std(0, correction=0)).double().numpy()
+    for value, _ in fit.grid.path:
+        reference = Ridge(alpha=value * train).fit(z, np.eye(3)[labels.numpy()])
+        alone = HEADS.get("ridge")(stream, lambdas=[value])
+        np.testing.assert_allclose(alone.head(features).numpy(), reference.predict(z), atol=1e-4)
+        assert alone.valid_accuracy == dict(fit.grid.path)[value]
+    again = HEADS.get("ridge")(stream, lambdas=[grown])
+    torch.testing.assert_close(fit.head.weight, again.head.weight)
+
+
+def test_a_better_lambda_below_the_default_ones_is_taken() -> None:
+    """Almost collinear features that only a tiny lambda tells apart."""
+    generator = torch.Generator().manual_seed(0)
+    signal, noise = torch.randn(400, generator=generator), torch.randn(400, generator=generator)
+    x = torch.stack([signal * 0.01 + noise, noise], 1)
+    y = (signal > 0).long()
+    lambdas = [1.0, 0.1]
+    path = ridge_path(streamed(x[:300], y[:300], 2, 50), grid_reach(lambdas, factor=10**0.5))
+    grown = choose(path, [(x[300:], y[300:])], lambdas, argument="lambdas", factor=10**0.5)
+    assert grown.edge
+    assert grown.best < 0.1
+    assert len(grown.path) == 5

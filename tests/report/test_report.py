@@ -18,10 +18,11 @@ import ult_lightning.report._figure as drawing
 from tests.report.science import compared, transferred
 from ult_lightning.base import UltError
 from ult_lightning.report import figure, html, table, write_report
-from ult_lightning.report._style import ARMS, DARK, LIGHT, arm_look
-from ult_lightning.results import Row
+from ult_lightning.report._style import DARK, LIGHT, arm_look
+from ult_lightning.results import Row, arm_looks
 
 MakeRow = Callable[..., Row]
+ARMS = tuple(arm_looks())
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -208,6 +209,22 @@ def test_given_figure_is_embedded(grid: list[Row], tmp_path: Path) -> None:
     assert base64.b64encode(given.read_bytes()).decode() in text
 
 
+def test_the_page_has_a_column_for_the_best_trained_arm(row: MakeRow, tmp_path: Path) -> None:
+    rows = [
+        row(arm=arm, value=0.9, extra={"valid_accuracy": valid})
+        for arm, valid in (("dense", 0.8), ("dense_converged", 0.9), ("universal", 0.7))
+    ]
+    text = html(rows, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "gap to best trained</th>" in text
+    (columns,) = re.findall(r"<colgroup>(.*?)</colgroup>", text)
+    shares = [int(share) for share in re.findall(r"width:(\d+)%", columns)]
+    assert (len(shares), sum(shares)) == (11, 100)
+    first = re.findall(r"<tbody>\n<tr>(.*?)</tr>", text)[0]
+    assert first.count("<td") + first.count("<th") == 11
+    assert '<td class="word wrap">head</td>' in first
+    Page(text)
+
+
 def test_texts_of_users_are_escaped(row: MakeRow, tmp_path: Path) -> None:
     rows = [row(task="folder:<b>", arm='x"><script>', trained="<i>")]
     text = html(rows, tmp_path / "report.html", notes=["<u>"]).read_text(encoding="utf-8")
@@ -216,25 +233,24 @@ def test_texts_of_users_are_escaped(row: MakeRow, tmp_path: Path) -> None:
 
 
 def test_write_report_writes_all_forms(grid: list[Row], tmp_path: Path) -> None:
-    paths = write_report(
-        grid, tmp_path / "new" / "report", command="ult report", machine="two cores", notes=["n"]
-    )
+    summary = table(grid, command="ult report", machine="two cores", notes=["n"])
+    paths = write_report(summary, tmp_path / "new" / "report")
     assert sorted(paths) == ["figure.png", "report.html", "table.csv", "table.md"]
     assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == sorted(paths)
     assert all(path.stat().st_size > 100 for path in paths.values())
     assert "two cores" in paths["table.md"].read_text(encoding="utf-8")
 
 
-def test_nothing_is_written_without_rows(tmp_path: Path) -> None:
+def test_there_is_no_report_without_rows(tmp_path: Path) -> None:
     with pytest.raises(UltError, match="at least one row"):
-        write_report([], tmp_path / "report", command="ult report")
-    assert not (tmp_path / "report").exists()
+        html([], tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_folder_that_is_a_file(grid: list[Row], tmp_path: Path) -> None:
     (tmp_path / "report").write_text("mine")
     with pytest.raises(UltError) as caught:
-        write_report(grid, tmp_path / "report", command="ult report")
+        write_report(table(grid), tmp_path / "report")
     assert "report" in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -96,7 +96,7 @@ def test_a_panel_per_metric_with_medians_and_bands(rows: list[Row]) -> None:
     curves = [line for line in second.lines if line.get_linestyle() == "-" and len(line.get_xdata())]
     assert [list(line.get_ydata()) for line in curves] == [[15.0, 1.5, 0.75], [30.0, 3.0, 1.5]]
     assert len(second.collections) == 2  # a band per series
-    assert {tuple(line.get_color() for line in curves)} == {(LIGHT.arms[5], LIGHT.arms[2])}
+    assert {tuple(line.get_color() for line in curves)} == {LIGHT.curves[:2]}
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words == ["two", "direct", "closed form"]
     said = figure.legends[0].get_title().get_text()

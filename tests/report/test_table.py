@@ -11,10 +11,11 @@ import pytest
 from scipy import stats
 
 from ult_lightning.base import UltError
-from ult_lightning.report import ARMS, Line, Table, arm_order, table
-from ult_lightning.results import Row
+from ult_lightning.report import Line, Table, arm_order, table
+from ult_lightning.results import Row, arm_looks
 
 MakeRow = Callable[..., Row]
+ARMS = tuple(arm_looks())
 
 
 def line(summary: Table, task: str, label: str, shots: int | None = None) -> Line:
@@ -217,3 +218,72 @@ def test_csv_holds_unrounded_numbers(grid: list[Row]) -> None:
     dense = next(one for one in rows if one["arm"] == "dense")
     assert dense["gap_points"] == ""
     assert not math.isnan(float(dense["accuracy_low"]))
+
+
+# the best trained arm, and chance
+
+
+def trained(row: MakeRow, task: str, levels: dict[str, tuple[float, float]]) -> list[Row]:
+    """Two seeds per arm: validation and test accuracy."""
+    return [
+        row(task, arm, seed, tested + 0.01 * seed, extra={"valid_accuracy": valid, "chance": 0.104})
+        for arm, (valid, tested) in levels.items()
+        for seed in (0, 1)
+    ]
+
+
+def test_gaps_to_the_best_trained_arm_stand_beside_those_to_dense(row: MakeRow) -> None:
+    """The best is chosen on validation, whatever the test split says, and only among arms that train weights."""
+    rows = trained(
+        row,
+        "digits",
+        {"dense": (0.8, 0.9), "dense_long": (0.85, 0.7), "finetuned": (0.7, 0.95), "universal": (0.99, 0.6)},
+    )
+    rows += trained(row, "mnist", {"dense": (0.8, 0.9), "dense_long": (0.7, 0.95), "universal": (0.99, 0.6)})
+    summary = table(rows)
+    assert [section.best for section in summary.sections] == ["dense_long", "dense"]
+    assert summary.names_best
+    gaps = {(one.task, one.arm): one.best_gap for one in summary.lines}
+    assert gaps["digits", "dense_long"] is None
+    assert gaps["mnist", "dense"] is None
+    for (task, arm), gap in {
+        ("digits", "dense"): 0.2,
+        ("digits", "finetuned"): 0.25,
+        ("digits", "universal"): -0.1,
+        ("mnist", "universal"): -0.3,
+        ("mnist", "dense_long"): 0.05,
+    }.items():
+        found = gaps[task, arm]
+        assert found is not None
+        assert found.mean == pytest.approx(gap)
+    text = summary.text()
+    assert "digits (10,000 test images, 9,000 training images, chance 10.40 %, best trained arm on validation: dense_long)" in " ".join(text.split())  # fmt: skip
+    assert "gap to best" in text
+    assert "Best trained: of the arms that train weights" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 110
+    heads = [line for line in summary.markdown().splitlines() if line.startswith("| arm")]
+    assert heads[0].split(" | ")[2:5] == ["gap to dense", "gap to best trained", "lift over random_features"]
+    line_of = next(line for line in summary.markdown().splitlines() if line.startswith("| universal"))
+    assert line_of.split(" | ")[2:4] == ["−30.00 ± 0.00", "−10.00 ± 0.00"]
+    assert line_of.count("|") == heads[0].count("|")
+    (universal, *_) = [one for one in csv.DictReader(io.StringIO(summary.csv())) if one["arm"] == "universal"]
+    assert (universal["best_trained"], universal["best_gap_points"], universal["chance_percent"]) == (
+        "dense_long",
+        "-10",
+        "10.4",
+    )
+
+
+def test_no_column_where_dense_is_the_best(row: MakeRow) -> None:
+    both = trained(row, "digits", {"dense": (0.8, 0.9), "dense_long": (0.7, 0.95)})
+    alone = trained(row, "digits", {"dense": (0.8, 0.9), "universal": (0.9, 0.95)})
+    assert [table(rows).sections[0].best for rows in (both, alone)] == ["dense", None]
+    for rows in (both, alone):
+        assert "best trained" not in table(rows).text().replace("best trained arm on validation: dense", "")
+
+
+def test_chance_is_said_where_rows_know_it(row: MakeRow, grid: list[Row]) -> None:
+    assert "chance" not in table(grid).text().lower()
+    text = table(trained(row, "digits", {"dense": (0.8, 0.9)})).text()
+    assert "chance 10.40 %" in text
+    assert "the share of the largest class among the test images" in " ".join(text.split())

@@ -10,7 +10,8 @@ from ult_lightning.base._once import once, without_repeats
 from ult_lightning.base._options import NoOptions, Options, option, read_options
 from ult_lightning.base._registry import Registry
 from ult_lightning.base._trainer_arguments import TRAINER_SCIENCE, check_trainer_arguments, trainer_arguments
-from ult_lightning.base._wiring import provide, provided
+from ult_lightning.base._value_grid import Grown, grid_reach, grow_grid
+from ult_lightning.base._wiring import lazily, provide, provided
 
 NUMERICS = 2
 """Raised when a change of the code changes what the same settings give; part of every id."""
@@ -18,6 +19,7 @@ NUMERICS = 2
 __all__ = [
     "NUMERICS",
     "TRAINER_SCIENCE",
+    "Grown",
     "NoOptions",
     "Options",
     "Registry",
@@ -30,6 +32,9 @@ __all__ = [
     "environment",
     "fault",
     "file_lock",
+    "grid_reach",
+    "grow_grid",
+    "lazily",
     "nearest",
     "once",
     "option",

@@ -99,7 +99,8 @@ ult compare: pruning against training on equal terms: arms x targets x seeds -> 
 
   sources=[A,B]            tasks the tickets are searched on (needed)
   targets=[C,D]            tasks the table is about (needed)
-  arms=[...]               dense, dense_long, random_features, random_mask, specialist, universal, joint, finetuned
+  arms=[...]               dense, dense_long, dense_converged, finetuned, joint, specialist, universal, random_mask,
+                           random_features, raw_pixels;  arm.dense_long.factor=3 and other options of arms
   seeds=[0,1,2]            one mother, one split, one search each; intervals are over them
   head=ridge               the head of all frozen arms;  dense.lrs=[0.03,0.1,0.3] and other keys of training
   out=FOLDER               for table.csv, table.md, figure.png, report.html (default: the run's folder)

@@ -16,7 +16,7 @@ from ult_lightning.cli._reader import Reader
 from ult_lightning.cli._tables import shown, typed
 
 if TYPE_CHECKING:
-    from ult_lightning.compare import CompareSettings, DenseSettings
+    from ult_lightning.compare import CompareSettings
     from ult_lightning.results import Row
 
 
@@ -37,7 +37,8 @@ def job(cfg: DictConfig) -> float | None:
 
 def read(cfg: DictConfig) -> CompareJob:
     """The typed settings of a composed config; raises UltError for whatever is wrong in it."""
-    from ult_lightning.compare import CompareSettings
+    from ult_lightning.base import read_options
+    from ult_lightning.compare import CompareSettings, DenseSettings
 
     reader = Reader(cfg)
     seeds = reader.wholes("seeds")
@@ -46,6 +47,7 @@ def read(cfg: DictConfig) -> CompareJob:
     search = settings.search_settings(reader, seed=seeds[0], device=machine.device)
     limits = settings.limits(reader)
     head, options = settings.head_settings(reader)
+    dense = reader.mapping("dense")
     grid = CompareSettings(
         sources=settings.task_specs(reader, "sources", limits),
         targets=settings.task_specs(reader, "targets", limits),
@@ -55,7 +57,8 @@ def read(cfg: DictConfig) -> CompareJob:
         search=search,
         head=head,
         head_options=options,
-        dense=_dense(reader),
+        dense=read_options(DenseSettings, {**dense, "lrs": reader.numbers("dense.lrs")}, key="dense"),
+        arm_options=reader.mapping("arm"),
     )
     found = CompareJob(grid, machine, settings.logging(reader), reader.optional_path("out"))
     reader.refuse_unread("compare")
@@ -88,10 +91,10 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             force=machine.force,
         )
         mirror.log_rows(rows)
-    command = place.command("compare")
-    paths = write_report(rows, folder, command=command)
+    summary = table(rows, command=place.command("compare"))
+    paths = write_report(summary, folder)
     print()
-    print(table(rows, command=command).text())
+    print(summary.text())
     print(end_screen(rows, paths, machine=machine, where=mirror.where))
     return None
 
@@ -126,17 +129,3 @@ def end_screen(
         lines.append("  " + typed("transfer", f"ticket={path}", "targets=[digits:parity]", *folders))
     lines.append("  " + typed("rows", f"store={shown(store)}"))
     return "\n".join(lines)
-
-
-def _dense(reader: Reader) -> DenseSettings:
-    from ult_lightning.compare import DenseSettings
-
-    return DenseSettings(
-        lrs=reader.numbers("dense.lrs"),
-        pilot_share=reader.number("dense.pilot_share"),
-        pilot_seed=reader.whole("dense.pilot_seed"),
-        momentum=reader.number("dense.momentum"),
-        weight_decay=reader.number("dense.weight_decay"),
-        schedule=reader.word("dense.schedule"),
-        long_factor=reader.whole("dense.long_factor"),
-    )

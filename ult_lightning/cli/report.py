@@ -38,9 +38,9 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     functions, others = split_rows(rows)
     paths: list[Path] = []
     if others or not functions:
-        command = place.command("report")
-        paths += write_report(others, out, command=command, **words).values()
-        print(table(others, command=command, **words).text())
+        summary = table(others, command=place.command("report"), **words)
+        paths += write_report(summary, out).values()
+        print(summary.text())
     if functions:
         paths.append(out / "functions.csv")
         write_text(paths[-1], function_csv(functions))

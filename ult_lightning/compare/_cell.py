@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ult_lightning.base import NUMERICS, Options, read_options
 from ult_lightning.data import Task, TaskSpec, load_task, seen_by
-from ult_lightning.search import NUMERICS, SearchSettings, search_once, ticket_id
+from ult_lightning.search import SearchSettings, search_once, ticket_id
 from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
 
 if TYPE_CHECKING:
     from ult_lightning.compare._settings import CompareSettings
 
 Notice = Callable[[str], None]
+T = TypeVar("T", bound=Options)
 
 
 @dataclass(frozen=True)
@@ -112,17 +114,29 @@ class Cell:
         )
         return search.max_epochs * len(stream)
 
+    def options(self, arm: str, kind: type[T]) -> T:
+        """The options of an arm, of which ``kind`` is the dataclass."""
+        return read_options(kind, self.settings.arm_options.get(arm), key=f"arm.{arm}")
+
+    def search_images(self, sources: list[Task]) -> int:
+        """Training images that the search on these sources draws."""
+        sizes = [min(self.search.batch_size, len(source.train)) for source in sources]
+        if self.search.mixing == "joint":
+            return self.steps * sum(sizes)
+        return sum(sizes[step % len(sizes)] for step in range(self.steps))
+
     def training_config(self) -> dict[str, Any]:
         """Everything that decides the outcome of training weights on the target, as JSON."""
         search = self.search
         return {
             "numerics": NUMERICS,
-            "dense": self.settings.dense.science(),
+            "dense": self.settings.dense.given(),
             "task": self.task.science(),
             "mother": self.mother.to_dict(),
             "steps": self.steps,
             "batch_size": search.batch_size,
             "augment": search.augment,
+            **({"augmentation": self.task.policy(search.augment)} if search.augment else {}),
             "precision": search.precision,
             "seed": self.seed,
         }

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.base import digest, environment, fault, once
+from ult_lightning.base import NUMERICS, digest, environment, fault, once
 from ult_lightning.heads import FunctionResult, function_head_options, transfer_functions
 from ult_lightning.results import Row, RowStore
-from ult_lightning.search import NUMERICS
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionTask

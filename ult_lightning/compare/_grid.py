@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ult_lightning.base import UltError, digest, environment, once, without_repeats
-from ult_lightning.compare._arms import ARMS, Arm, Outcome, unseen
 from ult_lightning.compare._cell import Cell, Machine, Notice
 from ult_lightning.compare._settings import CompareSettings
+from ult_lightning.compare._transfer import chance
+from ult_lightning.compare.arms import ARMS, Outcome, unseen
 from ult_lightning.data import seen_by
 from ult_lightning.results import Row, RowStore
-from ult_lightning.search import NUMERICS
 from ult_lightning.tickets import TicketStore
 
 
@@ -76,7 +76,7 @@ def check_grid(settings: CompareSettings, machine: Machine) -> None:
 def run_cell(cell: Cell, name: str, rows: RowStore) -> tuple[Row, bool]:
     """The row of one arm on one cell, and whether it came from the store."""
     arm = ARMS.get(name)
-    config = row_config(cell, name, arm)
+    config = arm.settings(cell)
     row_id = digest(config)[:16]
     made: list[Row] = []
 
@@ -95,29 +95,6 @@ def run_cell(cell: Cell, name: str, rows: RowStore) -> tuple[Row, bool]:
     ), not made  # the same data may have been measured under another name
 
 
-def row_config(cell: Cell, name: str, arm: Arm) -> dict[str, Any]:
-    """Everything that decides the arm's number, as JSON: only what this arm depends on."""
-    settings, search = cell.settings, cell.search
-    config: dict[str, Any] = {
-        "made_by": "compare",
-        "numerics": NUMERICS,
-        "arm": name,
-        "seed": cell.seed,
-        "task": cell.task.science(),
-        "mother": cell.mother.to_dict(),
-        "sources": None if arm.sources is None else [s.science() for s in arm.sources(cell)],
-    }
-    if "head" in arm.needs:
-        config["head"] = {"name": settings.head, "options": dict(settings.head_options)}
-    if "search" in arm.needs:
-        config["search"] = replace(search, max_steps=cell.steps).science()
-    if "dense" in arm.needs:
-        config["dense"] = cell.training_config()
-    if "precision" in arm.needs:
-        config["precision"] = search.precision
-    return config
-
-
 def _row(cell: Cell, name: str, config: dict[str, Any], row_id: str, outcome: Outcome, total: float) -> Row:
     task, storage, sources = cell.task, outcome.storage, ARMS.get(name).sources
     beside = [] if sources is None else [s for s in sources(cell) if not seen_by(task, [s])]
@@ -132,7 +109,8 @@ def _row(cell: Cell, name: str, config: dict[str, Any], row_id: str, outcome: Ou
         config=config, config_hash=digest(config), seconds={"total": total, **outcome.seconds},
         trained=outcome.trained, parameters_trained=outcome.parameters_trained, bytes=storage.of(1),
         precision=cell.search.precision, **environment(cell.machine.device),
-        extra={**outcome.extra, "bytes_shared": storage.shared, "bytes_per_task": storage.per_task,
+        extra={**outcome.extra, "valid_accuracy": outcome.valid_accuracy, "steps": outcome.steps,
+               "images": outcome.images, "chance": chance(task), "bytes_shared": storage.shared, "bytes_per_task": storage.per_task,
                **({"sources": [{"id": s.id, "train": len(s.train)} for s in beside]} if beside else {}),
                "normalisation": {"mean": list(task.mean), "std": list(task.std)}},
     )  # fmt: skip

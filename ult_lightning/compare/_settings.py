@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from ult_lightning.base import fault, unknown
-from ult_lightning.compare._arms import ARMS
+from ult_lightning.base import Options, fault, option, read_options
+from ult_lightning.compare.arms import ARMS
 from ult_lightning.data import TaskSpec
 from ult_lightning.heads import check_options
 from ult_lightning.search import SCHEDULES, SearchSettings
@@ -16,67 +15,31 @@ from ult_lightning.tickets import MotherSpec
 
 
 @dataclass(frozen=True)
-class DenseSettings:
+class DenseSettings(Options):
     """How the arms that train weights do it.
 
-    They take as many optimizer steps as the ticket's search, at its batch size, precision and augmentation. The
-    learning rate is the one of ``lrs`` with the best validation accuracy in a pilot of ``pilot_share`` of the steps, run
-    once per task with the seed ``pilot_seed``, whatever the seeds of the comparison. ``long_factor`` times the steps, with
-    crop and flip, for ``dense_long``. ``momentum`` and ``weight_decay`` are those of SGD, ``schedule`` is "cosine" or
-    "constant". Raises ``UltError`` for any other value.
+    They take the batch size, precision and, where they say nothing else, the steps and augmentation of the ticket's search.
+    The learning rate is the one with the best validation accuracy in a pilot of ``pilot_share`` of the steps, run once per
+    task with the seed ``pilot_seed``, whatever the seeds of the comparison: one of ``lrs``, which grow by factors of 3 (at
+    most three times) where the best is the smallest or the largest; a single rate is taken as it is. ``momentum`` and
+    ``weight_decay`` are those of SGD, ``schedule`` is "cosine" or "constant".
     """
 
-    lrs: tuple[float, ...] = (0.03, 0.1, 0.3)
-    pilot_share: float = 0.33
-    pilot_seed: int = 0
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "cosine"
-    long_factor: int = 3
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lrs", tuple(self.lrs))
-        if not self.lrs:
-            raise fault(
-                "dense.lrs", "[]", "at least one learning rate", "for example dense.lrs=[0.03,0.1,0.3]"
-            )
-        if len(set(self.lrs)) < len(self.lrs):
-            raise fault("dense.lrs", list(self.lrs), "each learning rate once")
-        for lr in self.lrs:
-            _between("dense.lrs", lr, "a number above 0", lambda value: 0 < value < math.inf)
-        _between(
-            "dense.pilot_share", self.pilot_share, "a number above 0, at most 1", lambda value: 0 < value <= 1
-        )
-        _between("dense.momentum", self.momentum, "a number from 0 to below 1", lambda value: 0 <= value < 1)
-        _between(
-            "dense.weight_decay",
-            self.weight_decay,
-            "a finite number, at least 0",
-            lambda value: 0 <= value < math.inf,
-        )
-        if self.schedule not in SCHEDULES:
-            raise unknown("dense.schedule", str(self.schedule), SCHEDULES)
-        for name, least in (("pilot_seed", 0), ("long_factor", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise fault(f"dense.{name}", value, f"a whole number, at least {least}")
-
-    def science(self) -> dict[str, Any]:
-        """All settings as JSON values."""
-        return {**asdict(self), "lrs": list(self.lrs)}
-
-
-def _between(name: str, value: object, wanted: str, fits: Callable[[float], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
-        raise fault(name, value, wanted)
+    lrs: tuple[float, ...] = option((0.03, 0.1, 0.3), above=0, distinct=True)
+    pilot_share: float = option(0.33, above=0, most=1)
+    pilot_seed: int = option(0, least=0)
+    momentum: float = option(0.9, least=0, below=1)
+    weight_decay: float = option(5e-4, least=0)
+    schedule: str = option("cosine", choices=SCHEDULES)
 
 
 @dataclass(frozen=True)
 class CompareSettings:
     """A grid: every arm on every target with every seed.
 
-    ``mother`` and ``search`` are templates whose seed each run replaces by its own. ``head`` is fitted by all frozen
-    arms. Raises ``UltError`` for an unknown arm, head or head option and for empty sources, targets, arms or seeds.
+    ``mother`` and ``search`` are templates whose seed each run replaces by its own. ``head`` is fitted by all arms that
+    freeze a network. ``arm_options`` has options by the name of their arm. Raises ``UltError`` for an unknown arm, head or
+    option and for empty sources, targets, arms or seeds.
     """
 
     sources: tuple[TaskSpec, ...]
@@ -88,6 +51,7 @@ class CompareSettings:
     head: str = "ridge"
     head_options: Mapping[str, Any] = field(default_factory=dict)
     dense: DenseSettings = field(default_factory=DenseSettings)
+    arm_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, hint in (("sources", "[mnist5k]"), ("targets", "[digits]"), ("arms", "[dense,universal]"),
@@ -100,6 +64,10 @@ class CompareSettings:
                 raise fault(name, [str(getattr(v, "id", v)) for v in value], "each entry once")
         for arm in self.arms:
             ARMS.get(arm)
+        for arm, options in self.arm_options.items():
+            if not isinstance(options, Mapping):
+                raise fault(f"arm.{arm}", options, "options with values")
+            read_options(ARMS.get(arm).options, options, key=f"arm.{arm}")
         check_options(self.head, self.head_options)
         for seed in self.seeds:
             if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:

@@ -1,150 +1,164 @@
-"""Training weights end to end, for the arms that tickets are compared with."""
+"""Training weights end to end on a target, for the arms that tickets are compared with."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import torch
-from pytorch_lightning import LightningModule
-from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from ult_lightning.base import UltError, digest, once, write_text
-from ult_lightning.nets import FrozenNetwork, Mother, build_mother, maskable, statistics
-from ult_lightning.search import fit_quietly, make_trainer, optimizer_and_schedule, seeded_head
-from ult_lightning.tickets import Ticket
+from ult_lightning.base import Grown, UltError, digest, grow_grid, once, write_text
+from ult_lightning.compare._bytes import Storage, head_bytes
+from ult_lightning.compare._end_to_end import EndToEnd, NotFinite
+from ult_lightning.compare._frozen import with_search
+from ult_lightning.compare.arms._arm import Outcome
+from ult_lightning.nets import parameter_count, statistics
+from ult_lightning.search import fit_quietly, make_trainer
+from ult_lightning.search._trainer import quiet_lightning
 
 if TYPE_CHECKING:
     from ult_lightning.compare._cell import Cell
-    from ult_lightning.data import TaskBatch
-
-
-class EndToEnd(LightningModule):
-    """The mother of a cell with a linear head, all of whose weights train; with a ticket, only its kept ones."""
-
-    def __init__(self, cell: Cell, ticket: Ticket | None = None) -> None:
-        super().__init__()
-        self.cell = cell
-        self.mother: Mother = build_mother(cell.mother) if ticket is None else _network(ticket).mother
-        self.mother.train().requires_grad_(True)
-        self.dim = self.mother.dim()
-        self.head: nn.Linear = seeded_head(self.dim, cell.task.classes, cell.seed, 0)
-        self.rate, self.steps = 0.0, 1
-        if ticket is not None:
-            for name, parameter in maskable(self.mother.body).items():
-                keep = (
-                    torch.from_numpy(np.array(ticket.mask[name])).to(parameter.dtype).to(cell.machine.device)
-                )
-                parameter.register_hook(partial(torch.mul, keep))  # type: ignore[no-untyped-call]
-
-    def training_step(self, batch: list[TaskBatch], batch_idx: int) -> Tensor:
-        """Cross-entropy on one batch; raises ``UltError`` when it is no finite number."""
-        loss = F.cross_entropy(self.head(self.mother(batch[0].x)), batch[0].y)
-        if not torch.isfinite(loss):
-            raise NotFinite(
-                f"The loss of dense training is {float(loss.detach())} at lr {self.rate:g}; give smaller dense.lrs."
-            )
-        return loss
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """SGD with momentum over all that trains."""
-        dense = self.cell.settings.dense
-        trainable = [p for p in self.parameters() if p.requires_grad]
-        groups = [{"params": trainable, "lr": self.rate, "weight_decay": dense.weight_decay}]
-        return optimizer_and_schedule(groups, "sgd", dense.momentum, dense.schedule, self.steps)
-
-
-def _network(ticket: Ticket) -> FrozenNetwork:
-    network = ticket.network()
-    assert isinstance(network, FrozenNetwork)
-    return network
-
-
-class NotFinite(UltError):
-    """A loss that is not finite."""
+    from ult_lightning.tickets import Ticket
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Accuracies as fractions (test: nan unless asked for), seconds of training and of testing, steps taken."""
+    """A trained network: its validation accuracy, steps taken, training images drawn, seconds, and its augmentation."""
 
+    model: EndToEnd
     valid_accuracy: float
-    accuracy: float
-    seconds: float
-    test_seconds: float
-    dim: int
-    statistics_bytes: int
     steps: int
+    images: int
+    seconds: float
+    augment: str
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """The learning rate that validates best; ``grid`` has all, ``images`` and ``seconds`` what trying them took."""
+
+    grid: Grown
+    images: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """The learning rate."""
+        return self.grid.best
 
 
 def train_end_to_end(
     cell: Cell,
-    model: EndToEnd,
     rate: float,
     steps: int,
     *,
-    augment: bool,
-    test: bool,
+    augment: bool | str,
+    ticket: Ticket | None = None,
 ) -> Trained:
-    """Trains ``model`` on the cell's target for ``steps`` steps and measures it; the test split only with ``test``."""
-    search, device = cell.search, cell.machine.device
-    model.rate, model.steps = rate, steps
-    stream = cell.task.stream([cell.task], batch_size=search.batch_size, seed=cell.seed, augment=augment,
-                              range=cell.mother.input.range)  # fmt: skip
-    trainer = make_trainer(search, device=device, logger=None, run_dir=None, progress=False,
-                           epochs=math.ceil(steps / len(stream)), steps=steps)  # fmt: skip
+    """The cell's mother, or its ticket, trained on the target for ``steps`` steps and validated.
+
+    Raises ``NotFinite`` where the loss is no finite number.
+    """
+    search, dense, task = cell.search, cell.settings.dense, cell.task
+    options: dict[str, Any] = {
+        "lr": rate,
+        "steps": steps,
+        "momentum": dense.momentum,
+        "weight_decay": dense.weight_decay,
+        "schedule": dense.schedule,
+        "seed": cell.seed,
+    }
+    if ticket is None:
+        model = EndToEnd(cell.mother, task.classes, **options)
+    else:
+        model = EndToEnd.from_ticket(ticket, task.classes, **options)
+    stream = task.stream([task], batch_size=search.batch_size, seed=cell.seed, augment=augment,
+                         range=cell.mother.input.range)  # fmt: skip
+    trainer = _trainer(cell, math.ceil(steps / len(stream)), steps)
     started = time.perf_counter()
     fit_quietly(trainer, model, stream)
-    trained = time.perf_counter()
-    valid = _accuracy(model, "valid")
-    accuracy = _accuracy(model, "test") if test else math.nan
-    stats = 4 * sum(t.numel() for t in statistics(model.mother.body).values())
-    return Trained(
-        valid,
-        accuracy,
-        trained - started,
-        time.perf_counter() - trained,
-        model.dim,
-        stats,
-        trainer.global_step,
-    )
+    seconds, taken = time.perf_counter() - started, int(trainer.global_step)
+    images = taken * min(search.batch_size, len(task.train))
+    return Trained(model, accuracy(cell, model, "valid"), taken, images, seconds, task.policy(augment))
 
 
-def _accuracy(model: EndToEnd, part: Any) -> float:
-    cell = model.cell
-    model.eval().to(cell.machine.device)
-    cast = torch.autocast(
-        cell.machine.device.partition(":")[0], torch.bfloat16, enabled=cell.search.precision == "bf16"
-    )
-    right = total = 0
-    batches: Iterable[tuple[Tensor, Tensor]] = cell.task.batches(part, range=cell.mother.input.range)
-    with torch.inference_mode(), cast:
-        for x, y in batches:
-            right += int((model.head(model.mother(x)).argmax(1) == y).sum())
-            total += len(y)
-    return right / total
+def accuracy(cell: Cell, model: EndToEnd, part: Literal["valid", "test"]) -> float:
+    """The share of right answers on a part of the target."""
+    trainer, batches = _trainer(cell, 1, 1), cell.task.ordered(part, range=cell.mother.input.range)
+    with quiet_lightning():
+        measure = trainer.validate if part == "valid" else trainer.test
+        (logged,) = measure(model, batches, verbose=False)
+    (share,) = logged.values()
+    count = len(cell.task.part(part))
+    return round(float(share) * count) / count  # the metric is float32
 
 
-def validated_rate(cell: Cell, ticket: Ticket | None) -> tuple[float, dict[str, float], float]:
-    """The learning rate that validates best in the pilot, all (rate: validation accuracy), and the pilot's seconds.
+def _trainer(cell: Cell, epochs: int, steps: int) -> Any:
+    return make_trainer(cell.search, device=cell.machine.device, logger=None, run_dir=None, progress=False,
+                        epochs=epochs, steps=steps)  # fmt: skip
 
-    The pilot runs with ``dense.pilot_seed``, so that every seed of an arm trains alike; it is kept in the store. A rate whose loss is not finite counts as 0; if all do, ``UltError``.
-    """
-    cell = replace(cell, seed=cell.settings.dense.pilot_seed)
+
+def trained_outcome(
+    cell: Cell,
+    pilot: Pilot,
+    run: Trained,
+    *,
+    trained: str,
+    ticket: Ticket | None = None,
+    seconds: float | None = None,
+    images: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """The trained network, tested once; ``seconds`` and ``images`` are those of all tries where ``run`` was not the only one."""
+    started = time.perf_counter()
+    tested = accuracy(cell, run.model, "test")
+    spent = {"pilot": pilot.seconds, "train": run.seconds if seconds is None else seconds,
+             "test": time.perf_counter() - started}  # fmt: skip
+    spent["total"] = sum(spent.values())
+    drawn, steps = pilot.images + (run.images if images is None else images), run.steps
+    body, head = run.model.mother.body, head_bytes(run.model.dim, cell.task.classes)
+    kept, mask_bytes = parameter_count(body), 0
     if ticket is not None:
-        ticket = cell.ticket(cell.unseen_sources)
-    if len(cell.settings.dense.lrs) == 1:
-        return cell.settings.dense.lrs[0], {}, 0.0
-    steps = max(1, round(cell.settings.dense.pilot_share * cell.steps))
+        kept, mask_bytes = ticket.mask.kept, -(-ticket.mask.total // 8)
+        spent, steps = with_search(ticket, spent), steps + cell.steps
+        drawn += cell.search_images(cell.unseen_sources)
+    stats = 4 * sum(t.numel() for t in statistics(body).values())
+    return Outcome(
+        accuracy=tested,
+        valid_accuracy=run.valid_accuracy,
+        trained=trained,
+        parameters_trained=kept + head // 4,
+        steps=steps,
+        images=drawn,
+        seconds=spent,
+        storage=Storage(shared=mask_bytes, per_task=4 * kept + stats + head),
+        ticket=None if ticket is None else ticket.id,
+        seen=None if ticket is None else False,
+        extra={
+            "lr": pilot.rate,
+            "grid": [list(pair) for pair in pilot.grid.path],
+            "edge": pilot.grid.edge,
+            "augment": run.augment,
+            **(extra or {}),
+        },
+    )
+
+
+def validated_rate(cell: Cell, *, masked: bool = False) -> Pilot:
+    """The learning rate that validates best in a pilot, from ``dense.lrs`` grown until the best lies inside.
+
+    The pilot runs with ``dense.pilot_seed``, so that every seed of an arm trains alike, with ``masked`` on the ticket of
+    the unseen sources; it is kept in the store. Raises ``NotFinite`` where no rate trains; a single rate is not tried.
+    """
+    dense = cell.settings.dense
+    cell = replace(cell, seed=dense.pilot_seed)
+    ticket = cell.ticket(cell.unseen_sources) if masked else None
+    if len(dense.lrs) == 1:
+        return Pilot(Grown((), dense.lrs[0], edge=False))
+    steps = max(1, round(dense.pilot_share * cell.steps))
     config = {
         "pilot": cell.training_config(),
         "ticket": None if ticket is None else ticket.id,
@@ -153,37 +167,59 @@ def validated_rate(cell: Cell, ticket: Ticket | None) -> tuple[float, dict[str, 
     name = digest(config)[:16]
     path = cell.machine.tickets.root / "pilots" / f"{name}.json"
 
-    def make() -> dict[str, Any]:
-        started = time.perf_counter()
-        found = {f"{rate:g}": _pilot(cell, ticket, rate, steps) for rate in cell.settings.dense.lrs}
-        result = {"path": found, "seconds": time.perf_counter() - started}
-        write_text(path, json.dumps({"config": config, **result}))
-        cell.machine.notice(f"learning rates of {'dense' if ticket is None else 'finetuned'} on {cell.task.id}: "
-                            + ", ".join(f"{r} {100 * a:.1f} %" for r, a in found.items()))  # fmt: skip
-        return result
-
-    result = once(path, make, _load_pilot, force=cell.machine.forced(name), notice=cell.machine.notice)
-    best = max(result["path"], key=lambda r: result["path"][r])
-    if result["path"][best] == 0.0:
-        raise NotFinite(
-            f"dense.lrs: got {list(cell.settings.dense.lrs)}, none of which trains; give smaller ones."
+    def make() -> Pilot:
+        pilot = _tried(cell, ticket, steps)
+        grid = pilot.grid
+        found = {
+            "path": grid.path,
+            "best": grid.best,
+            "edge": grid.edge,
+            "images": pilot.images,
+            "seconds": pilot.seconds,
+        }
+        write_text(path, json.dumps({"config": config, **found}))
+        tried = ", ".join(f"{rate:g} {_percent(score)}" for rate, score in grid.path)
+        edge = f"; the best, {grid.best:g}, is still at the edge" if grid.edge else ""
+        cell.machine.notice(
+            f"learning rates of {'finetuned' if masked else 'dense'} on {cell.task.id}: {tried}{edge}"
         )
-    return float(best), result["path"], float(result["seconds"])
+        return pilot
+
+    pilot = once(path, make, _load_pilot, force=cell.machine.forced(name), notice=cell.machine.notice)
+    if pilot.grid.score == -math.inf:
+        raise NotFinite(f"dense.lrs: got {list(dense.lrs)}, none of which trains; give smaller ones.")
+    return pilot
 
 
-def _pilot(cell: Cell, ticket: Ticket | None, rate: float, steps: int) -> float:
-    try:
-        model = EndToEnd(cell, ticket)
-        return train_end_to_end(
-            cell, model, rate, steps, augment=cell.search.augment, test=False
-        ).valid_accuracy
-    except NotFinite:
-        return 0.0
+def _tried(cell: Cell, ticket: Ticket | None, steps: int) -> Pilot:
+    started, images = time.perf_counter(), 0
+
+    def score(rates: Sequence[float]) -> list[float]:
+        nonlocal images
+        found = []
+        for rate in rates:
+            try:
+                run = train_end_to_end(cell, rate, steps, augment=cell.search.augment, ticket=ticket)
+            except NotFinite:
+                found.append(math.nan)
+            else:
+                found.append(run.valid_accuracy)
+                images += run.images
+        return found
+
+    grid = grow_grid(cell.settings.dense.lrs, score)
+    return Pilot(grid, images, time.perf_counter() - started)
 
 
-def _load_pilot(path: Path) -> dict[str, Any]:
+def _load_pilot(path: Path) -> Pilot:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
-        return {"path": dict(found["path"]), "seconds": float(found["seconds"])}
+        tried = tuple((float(rate), score) for rate, score in found["path"])
+        grid = Grown(tried, float(found["best"]), bool(found["edge"]))
+        return Pilot(grid, int(found["images"]), float(found["seconds"]))
     except (ValueError, KeyError, TypeError) as problem:
         raise UltError(f"{path} is no pilot result; it is made again.") from problem
+
+
+def _percent(score: float | None) -> str:
+    return "diverged" if score is None else f"{100 * score:.1f} %"

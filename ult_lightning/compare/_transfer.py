@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ult_lightning.base import digest, environment, once
+from ult_lightning.base import NUMERICS, digest, environment, once
 from ult_lightning.data import seen_by
 from ult_lightning.heads import TransferResult, option_defaults, transfer
 from ult_lightning.results import Row, RowStore
-from ult_lightning.search import NUMERICS
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
@@ -185,7 +184,10 @@ def _row(
             "head": science["head"],
             "hyper": result.fit.hyper,
             "valid_accuracy": result.fit.valid_accuracy,
-            "path": [list(pair) for pair in result.fit.path],
+            "images": result.images,
+            "chance": chance(task),
+            "grid": [list(pair) for pair in result.fit.grid.path],
+            "edge": result.fit.grid.edge,
             **({} if ticket is None else {"made_from": _made_from(ticket)}),
             "dim": result.dim,
             "shots": task.shots,
@@ -199,6 +201,11 @@ def _row(
             **extra,
         },
     )
+
+
+def chance(task: Task) -> float:
+    """The accuracy of always naming the class that the test split has most of."""
+    return int(task.test.labels.bincount().max()) / len(task.test)
 
 
 def _made_from(ticket: Ticket) -> dict[str, Any]:

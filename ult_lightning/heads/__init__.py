@@ -13,7 +13,7 @@ from ult_lightning.heads._functions import (
     transfer_functions,
 )
 from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, LinearHead
-from ult_lightning.heads._logistic import logistic_path
+from ult_lightning.heads._logistic import LogisticSolver
 from ult_lightning.heads._ridge import LAMBDAS, RidgeStatistics, ridge_path, ridge_path_dual
 from ult_lightning.heads._task_model import TaskModel, TaskModelError
 from ult_lightning.heads._transfer import TransferResult, check_options, option_defaults, transfer
@@ -30,6 +30,7 @@ __all__ = [
     "HeadFit",
     "HeadPath",
     "LinearHead",
+    "LogisticSolver",
     "RidgeStatistics",
     "TaskModel",
     "TaskModelError",
@@ -38,7 +39,6 @@ __all__ = [
     "check_takes_points",
     "function_head_options",
     "least_squares",
-    "logistic_path",
     "option_defaults",
     "ridge_path",
     "ridge_path_dual",

@@ -35,7 +35,7 @@ class FeatureStream:
     """Batches of (features (b, d) float32, labels (b,) int64) of a task's splits under a frozen network.
 
     ``dim`` is d, ``classes`` k, ``sizes`` the number of images per split; ``seconds`` adds up the time spent in
-    making batches and in the forward pass. With ``precision="bf16"`` the forward pass runs in bfloat16 autocast.
+    making batches and in the forward pass, ``images`` the training images that passed. With ``precision="bf16"`` the forward pass runs in bfloat16 autocast.
 
     Raises ``UltError`` for a network of another input shape, a precision that is not there, an empty training
     part, and features that are not finite; ``FrozenError`` for a network with trainable parameters.
@@ -70,7 +70,7 @@ class FeatureStream:
         if self.sizes["train"] == 0:
             raise fault("task.train", 0, "at least one training image")
         self.range: Any = network.spec.input.range
-        self.seconds = 0.0
+        self.seconds, self.images = 0.0, 0
 
     def batches(self, split: Part) -> Iterator[tuple[Tensor, Tensor]]:
         """All images of ``split`` once, in order."""
@@ -82,6 +82,7 @@ class FeatureStream:
                 return
             features = self._forward(batch[0])
             self.seconds += time.perf_counter() - start
+            self.images += len(features) if split == "train" else 0
             yield features, batch[1]
 
     def draw(
@@ -96,6 +97,7 @@ class FeatureStream:
         x, labels = self.task.batch("train", index, augment=augment, generator=generator, range=self.range)
         features = self._forward(x)
         self.seconds += time.perf_counter() - start
+        self.images += len(features)
         return features, labels
 
     def collect(self, split: Part) -> tuple[Tensor, Tensor]:

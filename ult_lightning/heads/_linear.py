@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ult_lightning.base import Registry, fault
+from ult_lightning.base import Grown, Registry, fault, grow_grid
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ class LinearHead:
 class HeadPath:
     """Heads of one training set, one per candidate value of a hyper-parameter.
 
-    ``values`` (l,) in order of preference: of those that validate equally well the first wins. ``weights``
-    (l, k, d) and ``biases`` (l, k), float32.
+    ``values`` (l,) each once; ``weights`` (l, k, d) and ``biases`` (l, k), float32.
     """
 
     values: tuple[float, ...]
@@ -68,8 +67,9 @@ class HeadPath:
         """How many of features (b, d) with labels (b,) each head classifies correctly, int64 (l,)."""
         return (self.scores(features).argmax(2) == labels[:, None]).sum(0)
 
-    def head(self, index: int) -> LinearHead:
-        """The head of candidate number ``index``."""
+    def head(self, value: float) -> LinearHead:
+        """The head of the candidate ``value``."""
+        index = self.values.index(value)
         return LinearHead(self.weights[index].clone(), self.biases[index].clone())
 
 
@@ -78,7 +78,8 @@ class HeadFit:
     """A fitted head and how it was chosen.
 
     ``valid_accuracy`` in [0, 1]; ``hyper`` the chosen hyper-parameters; ``seconds`` of the whole fit, forward passes
-    included; ``path`` the (value, validation accuracy) of every candidate, in order of preference.
+    included; ``grid`` what came of the candidates: every one with its validation accuracy, and whether the chosen one still
+    lies at the edge.
     """
 
     head: LinearHead
@@ -86,7 +87,7 @@ class HeadFit:
     hyper: dict[str, Any]
     n_train: int
     n_valid: int
-    path: list[tuple[float, float]]
+    grid: Grown
     seconds: float = field(default=math.nan)
 
 
@@ -98,10 +99,10 @@ OPTIONS: Registry[Callable[..., Any]] = Registry("head")
 """Per head, its options as keywords with their defaults, to their checked values; what a fit takes is known before any work."""
 
 
-def choose(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[int, list[tuple[float, float]]]:
-    """The index of the head with the best accuracy over ``batches`` of (features, labels), and all accuracies.
+def validated(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[float, float]:
+    """The accuracy of every candidate over ``batches`` of (features, labels).
 
-    Ties go to the earlier candidate. Raises ``UltError`` where ``batches`` holds no image.
+    Raises ``UltError`` where ``batches`` holds no image.
     """
     right, seen = torch.zeros(len(path.values), dtype=torch.int64), 0
     for features, labels in batches:
@@ -109,9 +110,27 @@ def choose(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[in
         seen += len(labels)
     if seen == 0:
         raise fault("task.valid", 0, "at least one validation image", "hyper-parameters are chosen on them")
-    counts = right.tolist()
-    listed = [(value, count / seen) for value, count in zip(path.values, counts, strict=True)]
-    return counts.index(max(counts)), listed
+    return {value: count / seen for value, count in zip(path.values, right.tolist(), strict=True)}
+
+
+def choose(
+    path: HeadPath,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    values: Sequence[float],
+    *,
+    argument: str,
+    factor: float,
+) -> Grown:
+    """The candidate that validates best, of ``values`` (ties: the earlier) and of those beyond them that growing reaches.
+
+    ``path`` has a head for all that ``grid_reach(values)`` has, but for those that diverged. Raises ``UltError`` that names
+    ``argument`` where all of ``values`` did, and where ``batches`` holds no image.
+    """
+    accuracies = validated(path, batches)
+    grown = grow_grid(values, lambda some: [accuracies.get(value, math.nan) for value in some], factor=factor)
+    if grown.score == -math.inf:
+        raise fault(argument, list(values), "a value with a finite head", f"{path.values[0]:g} is one")
+    return grown
 
 
 def number(argument: str, value: object, *, below: float = math.inf) -> float:

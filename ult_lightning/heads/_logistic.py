@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, at_least, choose, numbers
+from ult_lightning.base import grow_grid
+from ult_lightning.heads._linear import (
+    HEADS,
+    OPTIONS,
+    HeadFit,
+    HeadPath,
+    LinearHead,
+    at_least,
+    numbers,
+    validated,
+)
 from ult_lightning.heads._ridge import inverse_std
 
 if TYPE_CHECKING:
@@ -23,6 +33,7 @@ PENALTIES = (1.0, 0.1, 0.01, 1e-3, 1e-4)
 """The default path of L2 penalties."""
 
 MAX_ITER = 200
+_DECADE = 10.0
 _ROWS = 2_048
 
 
@@ -68,34 +79,35 @@ def standardise_(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, inverse
 
 
-def logistic_path(
-    features: Tensor,
-    labels: Tensor,
-    classes: int,
-    penalties: Sequence[float] = PENALTIES,
-    *,
-    max_iter: int = MAX_ITER,
-) -> tuple[HeadPath, list[int]]:
-    """The heads of all ``penalties``, largest first, each started from the one before, and their iterations.
+class LogisticSolver:
+    """Heads of one training set for one penalty after another, each started from the one before.
 
-    **Overwrites ``features``** (n, d) with their standardised form. In scikit-learn's terms C = 1 / (penalty * n).
+    **Overwrites ``features``** (n, d) with their standardised form. ``iterations`` has those of every penalty so far.
+    In scikit-learn's terms C = 1 / (penalty * n).
     """
-    from scipy.optimize import minimize
 
-    mean, inverse = standardise_(features)
-    objective = Objective(features, labels, classes)
-    flat: Floats = np.zeros(classes * (features.shape[1] + 1))
-    values, weights, biases, iterations = sorted(penalties, reverse=True), [], [], []
-    limits = {"maxiter": max_iter, "gtol": 1e-5, "ftol": 1e-9}
-    for penalty in values:
-        found = minimize(objective, flat, args=(penalty,), jac=True, method="L-BFGS-B", options=limits)
-        flat = found.x
-        weight, bias = objective.unpack(flat)
-        folded = weight.double() * inverse
-        weights.append(folded.float())
-        biases.append((bias.double() - folded @ mean).float())
-        iterations.append(int(found.nit))
-    return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases)), iterations
+    def __init__(self, features: Tensor, labels: Tensor, classes: int, *, max_iter: int = MAX_ITER) -> None:
+        self._mean, self._inverse = standardise_(features)
+        self._objective = Objective(features, labels, classes)
+        self._flat: Floats = np.zeros(classes * (features.shape[1] + 1))
+        self._limits = {"maxiter": max_iter, "gtol": 1e-5, "ftol": 1e-9}
+        self.iterations: dict[float, int] = {}
+
+    def path(self, penalties: Sequence[float] = PENALTIES) -> HeadPath:
+        """The heads of all ``penalties``, largest first."""
+        from scipy.optimize import minimize
+
+        values, weights, biases = sorted(penalties, reverse=True), [], []
+        for penalty in values:
+            found = minimize(self._objective, self._flat, args=(penalty,), jac=True, method="L-BFGS-B",
+                             options=self._limits)  # fmt: skip
+            self._flat = found.x
+            weight, bias = self._objective.unpack(self._flat)
+            folded = weight.double() * self._inverse
+            weights.append(folded.float())
+            biases.append((bias.double() - folded @ self._mean).float())
+            self.iterations[penalty] = int(found.nit)
+        return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases))
 
 
 @OPTIONS.register("logistic")
@@ -112,13 +124,21 @@ def logistic_options(
 def fit_logistic(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
     """One pass, then L-BFGS per L2 penalty, with the penalty chosen on validation (ties: the larger one).
 
-    ``penalties`` weigh |W|^2 / 2 against the mean cross-entropy on standardised features; ``max_iter`` is per penalty.
-    All features are kept: n * d * 4 bytes. ``seed`` is not used: nothing is random here.
+    ``penalties`` weigh |W|^2 / 2 against the mean cross-entropy on standardised features, and grow by decades where the best
+    is the smallest or the largest; ``max_iter`` is per penalty. All features are kept: n * d * 4 bytes. ``seed`` is not used: nothing is random here.
     """
     values, limit = logistic_options(**options)
     features, labels = stream.collect("train")
-    path, iterations = logistic_path(features, labels, stream.classes, values, max_iter=limit)
-    best, accuracies = choose(path, stream.batches("valid"))
-    hyper: dict[str, Any] = {"penalty": path.values[best], "iterations": iterations[best]}
+    solver = LogisticSolver(features, labels, stream.classes, max_iter=limit)
+    heads: dict[float, LinearHead] = {}
+
+    def score(some: Sequence[float]) -> list[float]:
+        path = solver.path(some)
+        heads.update((value, path.head(value)) for value in some)
+        accuracies = validated(path, stream.batches("valid"))
+        return [accuracies[value] for value in some]
+
+    grown = grow_grid(sorted(values, reverse=True), score, factor=_DECADE)
+    hyper: dict[str, Any] = {"penalty": grown.best, "iterations": solver.iterations[grown.best]}
     sizes = stream.sizes
-    return HeadFit(path.head(best), accuracies[best][1], hyper, sizes["train"], sizes["valid"], accuracies)
+    return HeadFit(heads[grown.best], grown.score, hyper, sizes["train"], sizes["valid"], grown)

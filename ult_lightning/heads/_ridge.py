@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ult_lightning.base import UltError, fault
+from ult_lightning.base import UltError, fault, grid_reach
 from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, choose, numbers
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 LAMBDAS = tuple(10.0 ** (half / 2) for half in range(2, -9, -1))
 """The default path: 10 down to 10^-4 in half decades. (Larger ones win ties in validation with a handful of images,
 and lose a point or more on test.)"""
+
+HALF_DECADE = 10.0**0.5
+"""The factor by which the path grows where its best lies at an edge."""
 
 CHUNK_ROWS = 2_048
 _BLOCK = 256
@@ -241,10 +244,13 @@ def ridge_options(*, lambdas: Sequence[float] = LAMBDAS) -> tuple[float, ...]:
 def fit_ridge(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
     """One pass over the training images, then the lambda with the best validation accuracy (ties: the larger one).
 
-    ``lambdas`` are relative to the number of training images, on standardised features. ``seed`` is not used: nothing
-    is random here.
+    ``lambdas`` are relative to the number of training images, on standardised features; where the best is the smallest or
+    the largest, they grow in half decades. ``seed`` is not used: nothing is random here.
     """
-    values = ridge_options(**options)
+    lambdas = sorted(ridge_options(**options), reverse=True)
+    values = grid_reach(
+        lambdas, factor=HALF_DECADE
+    )  # a further lambda of the same factorisation costs next to nothing
     n = stream.sizes["train"]
     if n < stream.dim:
         path = ridge_path_dual(*stream.collect("train"), stream.classes, values)
@@ -253,6 +259,8 @@ def fit_ridge(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFi
         for features, labels in stream.batches("train"):
             statistics.accumulate(features, labels)
         path = ridge_path(statistics, values)
-    best, accuracies = choose(path, stream.batches("valid"))
-    hyper: dict[str, Any] = {"lambda": path.values[best], "form": "dual" if n < stream.dim else "primal"}
-    return HeadFit(path.head(best), accuracies[best][1], hyper, n, stream.sizes["valid"], accuracies)
+    grown = choose(
+        path, stream.batches("valid"), lambdas, argument="head.options.lambdas", factor=HALF_DECADE
+    )
+    hyper: dict[str, Any] = {"lambda": grown.best, "form": "dual" if n < stream.dim else "primal"}
+    return HeadFit(path.head(grown.best), grown.score, hyper, n, stream.sizes["valid"], grown)

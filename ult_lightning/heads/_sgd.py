@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ult_lightning.base import fault
+from ult_lightning.base import fault, grid_reach
 from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, at_least, choose, number, numbers
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LRS = (0.1, 0.03, 0.01)
 EPOCHS = 10
 BATCH_SIZE = 128
+_FACTOR = 3.0
 
 
 class SgdOptions(NamedTuple):
@@ -57,18 +58,21 @@ def fit_sgd(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
     """A Lightning linear probe on the frozen features, cross-entropy, cosine learning rate per step.
 
     The features pass a batch norm without parameters, folded into the head at the end (He et al. 2022, section A.1).
-    One head per learning rate in ``lrs`` is trained on the same forward passes, and validation chooses (ties: the earlier
-    one). ``augment`` crops and flips the training images; ``seed`` decides the order of the images.
+    One head per learning rate in ``lrs``, and per rate by which these may grow, is trained on the same forward passes, and
+    validation chooses (ties: the earlier one). ``augment`` crops and flips the training images; ``seed`` decides the order of the images.
     """
     from ult_lightning.heads._probe import train_probe
 
-    told = sgd_options(**options)
+    settings = sgd_options(**options)
     if stream.sizes["train"] < 2:
         raise fault(
             "task.train", stream.sizes["train"], "at least two training images", "head=ridge takes one"
         )
-    path = train_probe(stream, seed=seed, **told._asdict())
-    best, accuracies = choose(path, stream.batches("valid"))
-    hyper: dict[str, Any] = {"lr": path.values[best], "epochs": told.epochs}
+    rates = settings.rates
+    path = train_probe(
+        stream, seed=seed, **settings._replace(rates=grid_reach(rates, factor=_FACTOR))._asdict()
+    )
+    grown = choose(path, stream.batches("valid"), rates, argument="head.options.lrs", factor=_FACTOR)
+    hyper: dict[str, Any] = {"lr": grown.best, "epochs": settings.epochs}
     sizes = stream.sizes
-    return HeadFit(path.head(best), accuracies[best][1], hyper, sizes["train"], sizes["valid"], accuracies)
+    return HeadFit(path.head(grown.best), grown.score, hyper, sizes["train"], sizes["valid"], grown)

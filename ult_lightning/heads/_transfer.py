@@ -26,7 +26,8 @@ class TransferResult:
 
     ``accuracy`` on the ``n_test`` test images, in [0, 1]; ``fit`` the head and its choice; ``seconds`` of "features"
     (batches and forward passes over train and valid), "head" (all else of the fit), "test" and "total"; the
-    network's fingerprints before and after, which are equal; ``predictions`` (n_test,) int64 where asked for.
+    network's fingerprints before and after, which are equal; ``images`` the training images that passed the network, each
+    as often as it did; ``predictions`` (n_test,) int64 where asked for.
     """
 
     accuracy: float
@@ -36,6 +37,7 @@ class TransferResult:
     fingerprint_before: str
     fingerprint_after: str
     dim: int
+    images: int
     predictions: Tensor | None = None
 
 
@@ -84,7 +86,8 @@ def transfer(
     seconds = {"features": features, "head": fit.seconds - features, "test": tested - fitted}
     seconds["total"] = time.perf_counter() - start
     kept = predictions if keep_predictions else None
-    return TransferResult(accuracy, stream.sizes["test"], fit, seconds, before, after, stream.dim, kept)
+    n_test = stream.sizes["test"]
+    return TransferResult(accuracy, n_test, fit, seconds, before, after, stream.dim, stream.images, kept)
 
 
 def _test(stream: FeatureStream, head: LinearHead) -> tuple[float, Tensor]:

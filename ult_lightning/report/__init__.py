@@ -10,12 +10,11 @@ from ult_lightning.report._functions import (
 )
 from ult_lightning.report._html import html, write_html
 from ult_lightning.report._study import StudyAxes, study_csv, study_png, write_study
-from ult_lightning.report._style import ARMS, arm_order
+from ult_lightning.report._style import arm_order
 from ult_lightning.report._table import Line, Section, Table, table
 from ult_lightning.report._write import write_report
 
 __all__ = [
-    "ARMS",
     "FunctionLine",
     "Line",
     "Section",

@@ -11,7 +11,7 @@ from ult_lightning.base import write_text
 from ult_lightning.report._figure import caption, described, png
 from ult_lightning.report._style import DARK, DASH, LIGHT, percent
 from ult_lightning.report._table import Section, Table, table
-from ult_lightning.report._text import WORDS, fields, headings
+from ult_lightning.report._text import fields, headings, words
 from ult_lightning.results import Row
 
 _MOST_ROWS = 2000
@@ -88,11 +88,8 @@ code { font: .85em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 """
 
 # Widths in per cent, one per printed column, so that the tables of all targets stand in line.
-_COLUMNS = (
-    "<colgroup>"
-    + "".join(f'<col style="width:{share}%">' for share in (14, 11, 12, 14, 5, 13, 9, 7, 8, 7))
-    + "</colgroup>"
-)
+_SHARES = (14, 11, 12, 14, 5, 13, 9, 7, 8, 7)
+_SHARES_WITH_BEST = (13, 10, 11, 11, 12, 5, 12, 8, 6, 7, 5)
 
 
 def html(
@@ -151,25 +148,29 @@ def _data(image: bytes) -> str:
 
 
 def _section(summary: Table, section: Section, place: int) -> str:
-    head = "".join(_cell("th", name, column) for column, name in enumerate(headings(summary)))
+    names = headings(summary)
+    head = "".join(_cell("th", name, column, len(names)) for column, name in enumerate(names))
     head = head.replace(" task", "&nbsp;task")
     body = []
     for line in section.lines:
-        label, *texts = fields(line, section.decimals)
-        cells = "".join(_cell("td", text, column) for column, text in enumerate(texts, 1))
+        label, *texts = fields(summary, line, section.decimals)
+        cells = "".join(_cell("td", text, column, len(names)) for column, text in enumerate(texts, 1))
         body.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
     title = f'<strong id="target-{place}">{escape(section.title)}</strong>'
-    named = f'{title}<br><span class="sizes">{section.sizes}</span>'
+    named = f'{title}<br><span class="sizes">{escape(section.sizes)}</span>'
+    shares = _SHARES_WITH_BEST if summary.names_best else _SHARES
+    columns = "".join(f'<col style="width:{share}%">' for share in shares)
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-labelledby="target-{place}">\n'
-        f'<table class="arms">\n<caption>{named}</caption>\n{_COLUMNS}\n<thead><tr>{head}</tr></thead>\n'
+        f'<table class="arms">\n<caption>{named}</caption>\n<colgroup>{columns}</colgroup>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{chr(10).join(body)}\n</tbody>\n</table>\n</div>"
     )
 
 
-def _cell(tag: str, text: str, column: int) -> str:
+def _cell(tag: str, text: str, column: int, columns: int) -> str:
     scope = ' scope="col"' if tag == "th" else ""
-    kind = "" if column not in WORDS else ' class="word"' if column != 5 else ' class="word wrap"'
+    wide = column == words(columns)[1]
+    kind = "" if column not in words(columns) else ' class="word wrap"' if wide else ' class="word"'
     return f"<{tag}{scope}{kind}>{escape(text)}</{tag}>"
 
 

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from ult_lightning.report._table import Line, Section
 
 
-def sentences(lines: Sequence[Line], baseline: str, floor: str, k: int) -> tuple[str, ...]:
+def sentences(
+    lines: Sequence[Line],
+    baseline: str,
+    floor: str,
+    k: int,
+    *,
+    best: bool = False,
+    chance: bool = False,
+) -> tuple[str, ...]:
     """How to read the table: only what it holds is explained."""
     several = any(line.accuracy.n > 1 for line in lines)
     spread = ": mean over seeds ± half of the 95 % Student t interval" if several else ""
@@ -24,6 +32,12 @@ def sentences(lines: Sequence[Line], baseline: str, floor: str, k: int) -> tuple
     if compared:
         names = " and ".join(compared)
         said.append(f"{names[0].upper()}{names[1:]} in points, paired over the seeds that both arms have.")
+    if best:
+        said.append(
+            "Best trained: of the arms that train weights, the one with the highest validation accuracy."
+        )
+    if chance:
+        said.append("Chance: the share of the largest class among the test images.")
     if any(line.draws > 1 for line in lines):
         said.append("The draws of a seed are averaged before anything else.")
     if any(line.bytes_per_task is not None for line in lines):

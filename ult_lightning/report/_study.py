@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _DPI = 300
 _WIDE, _NARROW, _TALL = 7.2, 4.6, 2.95  # inches: the text width of a paper, one panel, the height of a panel
 _HANDLE, _LETTER = 0.55, 0.062  # inches: a legend's handle with its gaps, and a letter of its labels
-_COLOURS = (5, 2, 4, 6, 7, 3)  # places among the theme's colours, the ones furthest apart first
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _COLUMNS = ("study", "series", "kind", "x", "metric", "value", "seed", "n", "unit", "ticket", "id")
 _FEW_TICKS = 12
@@ -112,7 +111,7 @@ def _drawn(rows: Sequence[Row], missing: int, axes: StudyAxes, title: str, theme
     metrics = [metric for metric in axes.panels if any(row.metric == metric for row in rows)]
     series = list(dict.fromkeys(row.arm for row in rows if row.extra.get("kind") != "published"))
     looks = {
-        name: (theme.arms[_COLOURS[i % len(_COLOURS)]], _MARKERS[i % len(_MARKERS)])
+        name: (theme.curves[i % len(theme.curves)], _MARKERS[i % len(_MARKERS)])
         for i, name in enumerate(series)
     }
     wide = len(metrics) > 1

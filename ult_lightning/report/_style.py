@@ -7,40 +7,31 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-ARMS = (
-    "dense",
-    "dense_long",
-    "finetuned",
-    "joint",
-    "specialist",
-    "universal",
-    "random_mask",
-    "random_features",
-)
+from ult_lightning.results import arm_looks
+
 DASH = "–"
 MINUS = "−"
 
-# Okabe and Ito's colours, which stay apart under the common forms of colour blindness, without the yellow.
-_LIGHT = ("#000000", "#737373", "#D55E00", "#B87A00", "#009E73", "#0072B2", "#C2649A", "#3C9FD6")
-_DARK = ("#F2F2F2", "#A6A6A6", "#F0803C", "#E69F00", "#2BC196", "#5AA9EE", "#DE8DBB", "#8CCBF2")
-_MARKERS = ("s", "D", "^", "v", "P", "o", "X", "d")
+# Okabe and Ito's colours, which stay apart under the common forms of colour blindness, those furthest apart first.
+_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#C2649A", "#3C9FD6", "#B87A00")
+_DARK = ("#5AA9EE", "#F0803C", "#2BC196", "#DE8DBB", "#8CCBF2", "#E69F00")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 _OTHER = ("#8C6D46", "#5B5BA8", "#4F7A28", "#A03030")
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one figure, as "#rrggbb"."""
+    """Colours of one figure, as "#rrggbb"; `curves` are those of what is no arm."""
 
     paper: str
     ink: str
     soft: str
     grid: str
-    arms: tuple[str, ...]
+    curves: tuple[str, ...]
 
 
-LIGHT = Theme(paper="#ffffff", ink="#1c1f23", soft="#5a6169", grid="#e3e6ea", arms=_LIGHT)
-DARK = Theme(paper="#15181c", ink="#e8eaed", soft="#a3abb4", grid="#30363d", arms=_DARK)
+LIGHT = Theme(paper="#ffffff", ink="#1c1f23", soft="#5a6169", grid="#e3e6ea", curves=_LIGHT)
+DARK = Theme(paper="#15181c", ink="#e8eaed", soft="#a3abb4", grid="#30363d", curves=_DARK)
 
 
 def arm_order(arms: Iterable[str]) -> list[str]:
@@ -49,16 +40,16 @@ def arm_order(arms: Iterable[str]) -> list[str]:
     >>> arm_order(["zeta", "universal", "dense", "universal", "alpha"])
     ['dense', 'universal', 'alpha', 'zeta']
     """
-    present = set(arms)
-    return [arm for arm in ARMS if arm in present] + sorted(present.difference(ARMS))
+    present, known = set(arms), arm_looks()
+    return [arm for arm in known if arm in present] + sorted(present.difference(known))
 
 
 def arm_look(arm: str, theme: Theme = LIGHT) -> tuple[str, str]:
     """The colour and the matplotlib marker of an arm: the same in every figure."""
-    if arm in ARMS:
-        place = ARMS.index(arm)
-        return theme.arms[place], _MARKERS[place]
-    return _OTHER[sum(arm.encode()) % len(_OTHER)], "h"
+    look = arm_looks().get(arm)
+    if look is None:
+        return _OTHER[sum(arm.encode()) % len(_OTHER)], "*"
+    return look.dark if theme == DARK else look.light, look.marker
 
 
 def natural(text: str) -> list[str | float]:

@@ -11,8 +11,8 @@ from ult_lightning.report._cells import Cell, cells
 from ult_lightning.report._pairs import Pair, against, reasons
 from ult_lightning.report._sentences import sentences, warnings
 from ult_lightning.report._storage import Storage, storage
-from ult_lightning.report._style import ARMS
-from ult_lightning.results import Interval, Row, interval
+from ult_lightning.report._style import percent
+from ult_lightning.results import Interval, Row, arm_looks, interval
 
 _FINE_TEST = 5000  # from this many test images on, the second decimal of a per cent is more than one image
 
@@ -21,8 +21,8 @@ _FINE_TEST = 5000  # from this many test images on, the second decimal of a per 
 class Line:
     """One arm on one target. Accuracies, gaps and lifts are fractions in 0..1 here, per cent and points in print.
 
-    `gap` is arm minus baseline and `lift` arm minus floor, each over the seeds that both arms have; None for
-    the baseline or floor itself and where there is nothing comparable. `seconds` is the mean per row, `bytes_k`
+    `gap` is arm minus baseline, `best_gap` arm minus the section's best trained arm and `lift` arm minus floor, each over
+    the seeds that both arms have; None for that arm itself and where there is nothing comparable. `seconds` is the mean per row, `bytes_k`
     what the arm needs to store all targets of the table, and `bytes_shared` the part that tasks share.
     """
 
@@ -33,6 +33,7 @@ class Line:
     accuracy: Interval
     by_seed: Mapping[int, float]
     gap: Interval | None
+    best_gap: Interval | None
     lift: Interval | None
     trained: str
     parameters_trained: int
@@ -48,11 +49,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """All lines of one target (and number of shots); `decimals` is how exactly its per cents are written."""
+    """All lines of one target (and number of shots); `decimals` is how exactly its per cents are written.
+
+    `best` is the arm with the highest validation accuracy of those that train weights, where there are several; `chance` the
+    accuracy of always naming the largest class of the test images, where the rows say it.
+    """
 
     task: str
     shots: int | None
     lines: tuple[Line, ...]
+    best: str | None = None
+    chance: float | None = None
 
     @property
     def decimals(self) -> int:
@@ -65,10 +72,15 @@ class Section:
 
     @property
     def sizes(self) -> str:
-        """How many test and training images, with ranges where the lines differ."""
+        """How many test and training images, with ranges where the lines differ; chance, and the best trained arm."""
         test = _range([line.n_test for line in self.lines])
         train = _range([line.n_train for line in self.lines])
-        return f"{test} test images, {train} training images"
+        words = [f"{test} test images, {train} training images"]
+        if self.chance is not None:
+            words.append(f"chance {percent(self.chance, self.decimals)} %")
+        if self.best is not None:
+            words.append(f"best trained arm on validation: {self.best}")
+        return ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,11 @@ class Table:
     command: str | None = None
     machine: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def names_best(self) -> bool:
+        """Whether a trained arm other than the baseline is the best on some target, so that gaps to it are of interest."""
+        return any(section.best not in (None, self.baseline) for section in self.sections)
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -123,7 +140,7 @@ def table(
     machine: str | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
-    """Summarise rows: mean and 95 % t-interval over seeds, gap to `baseline` and lift over `floor`.
+    """Summarise rows: mean and 95 % t-interval over seeds, gap to `baseline` and to the best trained arm, lift over `floor`.
 
     Rows with different settings are different lines, and a gap or lift is taken only between lines that are
     comparable; the warnings say where none is. Few-shot rows (`extra["shots"]`, `extra["draw"]`) are grouped by
@@ -134,28 +151,44 @@ def table(
     found, notes_on_cells = cells(rows, (baseline, floor))
     for key, arm in (("baseline", baseline), ("floor", floor)):
         present = {cell.arm for cell in found}
-        if arm not in present and arm not in ARMS:
+        if arm not in present and arm not in arm_looks():
             raise unknown(key, arm, present)
     used = tuple(row for cell in found for row in cell.rows)
     k = len({cell.task for cell in found})
     gaps = [against(cell, found, baseline, "gap to") for cell in found]
     lifts = [against(cell, found, floor, "lift over") for cell in found]
+    best = {place: _best_trained(found, place) for place in dict.fromkeys((c.task, c.shots) for c in found)}
+    to_best = [against(cell, found, best[cell.task, cell.shots] or "", "gap to") for cell in found]
     lines = [
-        _line(cell, gap, lift, storage(cell, found, k))
-        for cell, gap, lift in zip(found, gaps, lifts, strict=True)
+        _line(cell, gap, high, lift, storage(cell, found, k))
+        for cell, gap, high, lift in zip(found, gaps, to_best, lifts, strict=True)
     ]
     sections = tuple(
-        Section(task, shots, tuple(line for line in lines if (line.task, line.shots) == (task, shots)))
-        for task, shots in dict.fromkeys((line.task, line.shots) for line in lines)
+        Section(
+            *place,
+            tuple(line for line in lines if (line.task, line.shots) == place),
+            best[place],
+            _chance([row for cell in found if (cell.task, cell.shots) == place for row in cell.rows]),
+        )
+        for place in best
     )
-    unpaired = reasons([*zip(found, gaps, strict=True), *zip(found, lifts, strict=True)])
+    said = [*zip(found, gaps, strict=True), *zip(found, lifts, strict=True)]
+    said += [(c, pair) for c, pair in zip(found, to_best, strict=True) if best[c.task, c.shots] != baseline]
+    unpaired = reasons(said)
     return Table(
         sections=sections,
         rows=used,
         baseline=baseline,
         floor=floor,
         k=k,
-        sentences=sentences(lines, baseline, floor, k),
+        sentences=sentences(
+            lines,
+            baseline,
+            floor,
+            k,
+            best=any(section.best not in (None, baseline) for section in sections),
+            chance=any(section.chance is not None for section in sections),
+        ),
         warnings=(*notes_on_cells, *unpaired, *warnings(used, sections, baseline, floor)),
         command=command,
         machine=machine or ", ".join(sorted({row.device for row in used if row.device})) or None,
@@ -163,7 +196,7 @@ def table(
     )
 
 
-def _line(cell: Cell, gap: Pair, lift: Pair, stored: Storage) -> Line:
+def _line(cell: Cell, gap: Pair, best_gap: Pair, lift: Pair, stored: Storage) -> Line:
     rows = cell.rows
     by_seed = cell.by_seed
     seconds = [total for row in rows if (total := _seconds(row)) is not None]
@@ -175,6 +208,7 @@ def _line(cell: Cell, gap: Pair, lift: Pair, stored: Storage) -> Line:
         accuracy=interval(list(by_seed.values())),
         by_seed=by_seed,
         gap=gap.difference,
+        best_gap=best_gap.difference,
         lift=lift.difference,
         trained=" / ".join(dict.fromkeys(row.trained for row in rows)),
         parameters_trained=round(fmean(row.parameters_trained for row in rows)),
@@ -187,6 +221,22 @@ def _line(cell: Cell, gap: Pair, lift: Pair, stored: Storage) -> Line:
         n_train=_ends(row.n_train for row in rows),
         draws=cell.draws,
     )
+
+
+def _best_trained(found: Sequence[Cell], place: tuple[str, int | None]) -> str | None:
+    """The arm that validates best of those that train weights, on one target; None where fewer than two say how they do."""
+    looks = arm_looks()
+    levels: dict[str, float] = {}
+    for cell in found:
+        said = [row.extra["valid_accuracy"] for row in cell.rows if "valid_accuracy" in row.extra]
+        if (cell.task, cell.shots) == place and cell.arm in looks and looks[cell.arm].trains and said:
+            levels[cell.arm] = max(levels.get(cell.arm, 0.0), fmean(said))
+    return max(levels, key=lambda arm: levels[arm]) if len(levels) > 1 else None
+
+
+def _chance(rows: Sequence[Row]) -> float | None:
+    said = [float(row.extra["chance"]) for row in rows if "chance" in row.extra]
+    return fmean(said) if said else None
 
 
 def _ends(values: Iterable[int]) -> tuple[int, int]:

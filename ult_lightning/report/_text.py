@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from ult_lightning.results import Interval
 
 _SHORTEST = 8
-WORDS = (0, 5, 9)  # columns of words: arm, trained, target
+
+
+def words(columns: int) -> tuple[int, int, int]:
+    """Which of so many columns hold words: arm, trained, target."""
+    return 0, columns - 5, columns - 1
 
 
 def headings(table: Table) -> tuple[str, ...]:
@@ -25,6 +29,7 @@ def headings(table: Table) -> tuple[str, ...]:
         "arm",
         "accuracy %",
         f"gap to {table.baseline}",
+        *(["gap to best trained"] if table.names_best else []),
         f"lift over {table.floor}",
         "seeds",
         "trained",
@@ -35,12 +40,13 @@ def headings(table: Table) -> tuple[str, ...]:
     )
 
 
-def fields(line: Line, decimals: int) -> tuple[str, ...]:
+def fields(table: Table, line: Line, decimals: int) -> tuple[str, ...]:
     """The texts of one line, one per heading."""
     return (
         line.label,
         percent(line.accuracy.mean, decimals) + plus_minus(line.accuracy.half, decimals),
         difference(line.gap, decimals),
+        *([difference(line.best_gap, decimals)] if table.names_best else []),
         difference(line.lift, decimals),
         str(line.accuracy.n),
         line.trained,
@@ -63,6 +69,7 @@ def as_text(table: Table, width: int) -> str:
         ("", "arm"),
         ("accuracy", "%"),
         ("gap to", table.baseline),
+        *([("gap to best", "trained")] if table.names_best else []),
         ("lift over", floor),
         ("", "seeds"),
         ("trained", "params"),
@@ -70,7 +77,7 @@ def as_text(table: Table, width: int) -> str:
         ("bytes for", f"{table.k} task{'s' if table.k > 1 else ''}"),
         ("", "target"),
     )
-    blocks = [[_short(line, section.decimals) for line in section.lines] for section in table.sections]
+    blocks = [[_short(table, line, section.decimals) for line in section.lines] for section in table.sections]
     every = [*(list(row) for row in zip(*heads, strict=True)), *(row for block in blocks for row in block)]
     widths, gap = _widths([[len(text) for text in row] for row in every], width)
     out: list[str] = []
@@ -88,10 +95,11 @@ def as_text(table: Table, width: int) -> str:
     return "\n".join(line.rstrip() for line in out) + "\n"
 
 
-def _short(line: Line, decimals: int) -> list[str]:
+def _short(table: Table, line: Line, decimals: int) -> list[str]:
     """`fields` without what was trained in words."""
-    texts = list(fields(line, decimals))
-    return [*texts[:5], *texts[6:]]
+    texts = list(fields(table, line, decimals))
+    del texts[words(len(texts))[1]]
+    return texts
 
 
 def _trained(table: Table) -> str:
@@ -112,14 +120,14 @@ def _trained(table: Table) -> str:
 def as_markdown(table: Table) -> str:
     """GitHub's Markdown."""
     heads = headings(table)
-    rule = ["---" if place in WORDS else "---:" for place in range(len(heads))]
+    rule = ["---" if place in words(len(heads)) else "---:" for place in range(len(heads))]
     out: list[str] = []
     for section in table.sections:
         out += [f"**{_escaped(section.title)}** ({section.sizes})", ""]
         out.append("| " + " | ".join(_escaped(head) for head in heads) + " |")
         out.append("|" + "|".join(rule) + "|")
         for line in section.lines:
-            out.append("| " + " | ".join(map(_escaped, fields(line, section.decimals))) + " |")
+            out.append("| " + " | ".join(map(_escaped, fields(table, line, section.decimals))) + " |")
         out.append("")
     out += [" ".join(map(_escaped, table.sentences)), ""]
     extra = [*table.warnings, *table.notes]
@@ -161,6 +169,12 @@ CSV_COLUMNS = (
     "seen",
     "n_test",
     "n_train",
+    "best_trained",
+    "best_gap_points",
+    "best_gap_low",
+    "best_gap_high",
+    "best_gap_seeds",
+    "chance_percent",
 )
 
 
@@ -169,7 +183,7 @@ def as_csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for line in table.lines:
+    for section, line in ((part, line) for part in table.sections for line in part.lines):
         accuracy = _numbers(line.accuracy)
         values = (
             *(line.task, line.shots, line.arm, line.label),
@@ -180,6 +194,8 @@ def as_csv(table: Table) -> str:
             "" if line.seconds is None else f"{line.seconds:.4g}",
             *(table.k, line.bytes_k, line.bytes_shared, line.bytes_per_task),
             *(line.seen, line.n_test[0], line.n_train[0]),
+            *(section.best, *_numbers(line.best_gap)),
+            None if section.chance is None else f"{100 * section.chance:.6g}",
         )
         writer.writerow(["" if value is None else value for value in values])
     return out.getvalue()
@@ -204,7 +220,8 @@ def _widths(lengths: Sequence[Sequence[int]], width: int) -> tuple[list[int], st
     """Column widths and the gap between columns: first the gap gives way, then the arms' labels."""
     widths = [max(column) for column in zip(*lengths, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
-    for place in (0, 3, 2, 7):  # arm, lift, gap, bytes
+    last = len(widths) - 1
+    for place in (0, last - 5, *range(last - 6, 1, -1), last - 1):  # arm, lift, gaps, bytes
         over = sum(widths) + len(gap) * (len(widths) - 1) - width
         if over > 0:
             widths[place] = max(_SHORTEST, widths[place] - over)
@@ -215,7 +232,7 @@ def _aligned(texts: Sequence[str], widths: Sequence[int], gap: str) -> str:
     cells = []
     for place, (text, width) in enumerate(zip(texts, widths, strict=True)):
         shown = text if len(text) <= width else _cut(text, width)
-        cells.append(shown.ljust(width) if place in (0, 8) else shown.rjust(width))
+        cells.append(shown.ljust(width) if place in (0, len(texts) - 1) else shown.rjust(width))
     return gap.join(cells)
 
 
