@@ -63,7 +63,9 @@ def run(net: str, task: Task, arguments: argparse.Namespace) -> dict[str, object
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--nets", nargs="+", default=["conv4", "conv6", "resnet18"])
     parser.add_argument("--epochs", type=int, default=100)

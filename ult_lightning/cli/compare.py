@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -26,6 +26,7 @@ class CompareJob:
 
     grid: CompareSettings
     machine: settings.Machine
+    trainer: dict[str, Any]
     logging: settings.Logging
     out: Path | None
 
@@ -35,12 +36,16 @@ def job(cfg: DictConfig) -> float | None:
     return run_job(run, "compare", cfg)
 
 
-def read(cfg: DictConfig) -> CompareJob:
-    """The typed settings of a composed config; raises UltError for whatever is wrong in it."""
+def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
+    """The typed settings of a composed config; raises UltError for whatever is wrong in it.
+
+    `typed`: the overrides of the command line.
+    """
     from ult_lightning.base import read_options
     from ult_lightning.compare import CompareSettings, DenseSettings
 
-    reader = Reader(cfg)
+    reader = Reader(cfg, typed)
+    trainer = settings.trainer_machine(reader)
     seeds = reader.wholes("seeds")
     settings.at_least_one("seeds", seeds)
     machine = settings.machine(reader)
@@ -60,15 +65,15 @@ def read(cfg: DictConfig) -> CompareJob:
         dense=read_options(DenseSettings, {**dense, "lrs": reader.numbers("dense.lrs")}, key="dense"),
         arm_options=reader.mapping("arm"),
     )
-    found = CompareJob(grid, machine, settings.logging(reader), reader.optional_path("out"))
+    found = CompareJob(grid, machine, trainer, settings.logging(reader), reader.optional_path("out"))
     reader.refuse_unread("compare")
+    settings.refuse_idle_epochs(search, reader, typed)
     return found
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Run the grid, print and write its table."""
-    told = read(cfg)
-    settings.refuse_idle_epochs(told.grid.search, place.overrides)
+    told = read(cfg, place.overrides)
     folder = told.out if told.out is not None else place.folder
     check_folder("out", folder)
     check_folder("store", told.machine.store)
@@ -88,6 +93,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             cache_dir=machine.cache_dir,
             download=machine.download,
             device=machine.device,
+            trainer=told.trainer,
             force=machine.force,
         )
         mirror.log_rows(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ult_lightning.base import NUMERICS, Options, read_options
 from ult_lightning.data import Task, TaskSpec, load_task, seen_by
-from ult_lightning.search import SearchSettings, search_once, ticket_id
+from ult_lightning.search import Learner, SearchSettings, search_once, ticket_id
 from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Machine:
     data: Mapping[str, Any]
     """Keyword arguments of ``load_task``: data_dir, cache_dir, download, notice."""
     device: str = "cpu"
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of Lightning's Trainer that change no number."""
     notice: Notice = print
     force: bool = False
     redone: set[str] = field(default_factory=set)
@@ -105,14 +107,16 @@ class Cell:
         """Optimizer steps of every search and of dense training: ``max_steps``, or the epochs of the unseen sources (of
         the target where there is none).
         """
-        search = self.search
-        if search.max_steps is not None:
-            return search.max_steps
-        sources = self.unseen_sources or [self.task]
+        search, sources = self.search, self.unseen_sources or [self.task]
         stream = sources[0].stream(
             sources, batch_size=search.batch_size, mixing=search.mixing, seed=self.seed
         )
-        return search.max_epochs * len(stream)
+        return search.steps(len(stream))
+
+    @property
+    def search_steps(self) -> int:
+        """Optimizer steps of one search: ``steps``, or none where the method does not train."""
+        return self.steps if issubclass(self.search.method_class, Learner) else 0
 
     def options(self, arm: str, kind: type[T]) -> T:
         """The options of an arm, of which ``kind`` is the dataclass."""
@@ -122,8 +126,8 @@ class Cell:
         """Training images that the search on these sources draws."""
         sizes = [min(self.search.batch_size, len(source.train)) for source in sources]
         if self.search.mixing == "joint":
-            return self.steps * sum(sizes)
-        return sum(sizes[step % len(sizes)] for step in range(self.steps))
+            return self.search_steps * sum(sizes)
+        return sum(sizes[step % len(sizes)] for step in range(self.search_steps))
 
     def training_config(self) -> dict[str, Any]:
         """Everything that decides the outcome of training weights on the target, as JSON."""
@@ -143,11 +147,11 @@ class Cell:
 
     def ticket(self, sources: list[Task]) -> Ticket:
         """The ticket searched on these sources: one search of ``steps`` steps, or the finished one from the store."""
-        settings = replace(self.search, max_steps=self.steps)
+        settings = self.search.with_steps(self.steps)
         name = ticket_id(sources, self.mother, settings)
         machine = self.machine
         ticket, reused = search_once(machine.tickets, sources, self.mother, settings, device=machine.device,
-                                     force=machine.forced(name), notice=machine.notice, progress=False)  # fmt: skip
+                                     trainer=machine.trainer, force=machine.forced(name), notice=machine.notice, progress=False)  # fmt: skip
         if not reused:
             machine.notice(f"ticket {name} searched on {', '.join(s.id for s in sources)} (seed {self.seed}) "
                            f"in {ticket.provenance['seconds']:.0f} s")  # fmt: skip

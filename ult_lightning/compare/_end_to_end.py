@@ -126,7 +126,9 @@ class EndToEnd(LightningModule):
         h = self.hparams
         trainable = [p for p in self.parameters() if p.requires_grad]
         groups = [{"params": trainable, "lr": h["lr"], "weight_decay": h["weight_decay"]}]
-        return optimizer_and_schedule(groups, "sgd", h["momentum"], h["schedule"], h["steps"])
+        return optimizer_and_schedule(
+            groups, optimizer="sgd", momentum=h["momentum"], schedule=h["schedule"], steps=h["steps"]
+        )
 
     def _count(self, name: str, metric: MulticlassAccuracy, batch: Any) -> None:
         for x, y in _pairs(batch):

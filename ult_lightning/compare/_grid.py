@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ def run_grid(
     cache_dir: str | Path | None = None,
     download: bool = False,
     device: str = "cpu",
+    trainer: Mapping[str, Any] | None = None,
     force: bool = False,
     notice: Notice = print,
 ) -> list[Row]:
@@ -40,7 +41,9 @@ def run_grid(
         "download": download,
         "notice": without_repeats(notice),
     }
-    machine = Machine(TicketStore(store), data, device, notice, force)
+    machine = Machine(
+        TicketStore(store), data, device=device, trainer=dict(trainer or {}), notice=notice, force=force
+    )
     rows = RowStore(store)
     check_grid(settings, machine)
     count = len(settings.seeds) * len(settings.targets) * len(settings.arms)

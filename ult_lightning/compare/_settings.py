@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ult_lightning.base import Options, fault, option, read_options
 from ult_lightning.compare.arms import ARMS
 from ult_lightning.data import TaskSpec
 from ult_lightning.heads import check_options
-from ult_lightning.search import SCHEDULES, SearchSettings
+from ult_lightning.search import SearchSettings
 from ult_lightning.tickets import MotherSpec
 
 
@@ -30,7 +30,7 @@ class DenseSettings(Options):
     pilot_seed: int = option(0, least=0)
     momentum: float = option(0.9, least=0, below=1)
     weight_decay: float = option(5e-4, least=0)
-    schedule: str = option("cosine", choices=SCHEDULES)
+    schedule: Literal["cosine", "constant"] = option("cosine")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from ult_lightning.compare._end_to_end import EndToEnd, NotFinite
 from ult_lightning.compare._frozen import with_search
 from ult_lightning.compare.arms._arm import Outcome
 from ult_lightning.nets import parameter_count, statistics
-from ult_lightning.search import fit_quietly, make_trainer
-from ult_lightning.search._trainer import quiet_lightning
+from ult_lightning.search import fit_quietly, make_trainer, quiet_lightning
 
 if TYPE_CHECKING:
     from ult_lightning.compare._cell import Cell
@@ -75,11 +74,18 @@ def train_end_to_end(
         model = EndToEnd(cell.mother, task.classes, **options)
     else:
         model = EndToEnd.from_ticket(ticket, task.classes, **options)
-    stream = task.stream([task], batch_size=search.batch_size, seed=cell.seed, augment=augment,
-                         range=cell.mother.input.range)  # fmt: skip
-    trainer = _trainer(cell, math.ceil(steps / len(stream)), steps)
+    data = task.module(
+        [task],
+        batch_size=search.batch_size,
+        seed=cell.seed,
+        augment=augment,
+        range=cell.mother.input.range,
+        validation=False,
+    )
+    epochs = math.ceil(steps / search.steps_per_epoch(data.steps_per_epoch))
+    trainer = _trainer(cell, max_epochs=epochs, max_steps=steps)
     started = time.perf_counter()
-    fit_quietly(trainer, model, stream)
+    fit_quietly(trainer, model, data)
     seconds, taken = time.perf_counter() - started, int(trainer.global_step)
     images = taken * min(search.batch_size, len(task.train))
     return Trained(model, accuracy(cell, model, "valid"), taken, images, seconds, task.policy(augment))
@@ -87,7 +93,7 @@ def train_end_to_end(
 
 def accuracy(cell: Cell, model: EndToEnd, part: Literal["valid", "test"]) -> float:
     """The share of right answers on a part of the target."""
-    trainer, batches = _trainer(cell, 1, 1), cell.task.ordered(part, range=cell.mother.input.range)
+    trainer, batches = _trainer(cell), cell.task.ordered(part, range=cell.mother.input.range)
     with quiet_lightning():
         measure = trainer.validate if part == "valid" else trainer.test
         (logged,) = measure(model, batches, verbose=False)
@@ -96,9 +102,11 @@ def accuracy(cell: Cell, model: EndToEnd, part: Literal["valid", "test"]) -> flo
     return round(float(share) * count) / count  # the metric is float32
 
 
-def _trainer(cell: Cell, epochs: int, steps: int) -> Any:
-    return make_trainer(cell.search, device=cell.machine.device, logger=None, run_dir=None, progress=False,
-                        epochs=epochs, steps=steps)  # fmt: skip
+def _trainer(cell: Cell, **length: int) -> Any:
+    rest = {
+        name: value for name, value in cell.search.trainer.items() if name not in ("max_epochs", "max_steps")
+    }
+    return make_trainer({**cell.machine.trainer, **rest, **length}, device=cell.machine.device)
 
 
 def trained_outcome(
@@ -199,7 +207,7 @@ def _tried(cell: Cell, ticket: Ticket | None, steps: int) -> Pilot:
         found = []
         for rate in rates:
             try:
-                run = train_end_to_end(cell, rate, steps, augment=cell.search.augment, ticket=ticket)
+                run = train_end_to_end(cell, rate, steps, augment=cell.search.augment or False, ticket=ticket)
             except NotFinite:
                 found.append(math.nan)
             else:

@@ -27,7 +27,7 @@ class TaskDataModule(LightningDataModule):
     A training batch is a list of `TaskBatch` (x, y, task), any other batch a single one. Of several devices, each trains
     on its own equal part of each batch (`batch_size` is that of all together) and evaluates on all images, so that what
     each of them measures is the measure. A policy or mixing that is none, and batches that the devices cannot share,
-    raise DataError when training starts.
+    raise DataError when training starts. `validation`: whether training is interrupted to validate.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class TaskDataModule(LightningDataModule):
         augment: bool | str = False,
         range: Range = "standardized",
         eval_batch_size: int = 500,
+        validation: bool = True,
         data_dir: str | Path = "data",
         cache_dir: str | Path | None = None,
         download: bool = False,
@@ -65,7 +66,7 @@ class TaskDataModule(LightningDataModule):
             "augment": augment,
         }
         self._range: Range = range
-        self._eval_batch_size = eval_batch_size
+        self._eval_batch_size, self._validation = eval_batch_size, validation
         loaded = tuple(task for task in self._wanted if isinstance(task, Task))
         self.tasks: tuple[Task, ...] = loaded if len(loaded) == len(self._wanted) else ()
 
@@ -97,8 +98,8 @@ class TaskDataModule(LightningDataModule):
         return TaskStream(self._loaded(), range=self._range, **options)
 
     def val_dataloader(self) -> list[TaskBatches]:
-        """One loader per task over its validation part."""
-        return self._loaders("valid")
+        """One loader per task over its validation part; none without `validation`."""
+        return self._loaders("valid") if self._validation else []
 
     def test_dataloader(self) -> list[TaskBatches]:
         """One loader per task over its test part."""

@@ -51,6 +51,8 @@ class MaskSearch(LightningModule):
     Raises ``UltError`` for settings that do not fit the mother, and from ``fit`` when the loss is no finite number.
     """
 
+    _loss_sum: Tensor
+
     def __init__(
         self,
         spec: MotherSpec | Mapping[str, Any],

@@ -72,7 +72,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         for family, registry in (("method", METHODS), ("objective", OBJECTIVES)):
-            member = registry.get(getattr(self, family))  # type: ignore[attr-defined]
+            member = registry.get(getattr(self, family))
             options = getattr(self, f"{family}_options")
             if not isinstance(options, member.OPTIONS):
                 plain = options.to_dict() if isinstance(options, Options) else options

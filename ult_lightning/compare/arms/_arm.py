@@ -70,7 +70,7 @@ class Arm:
         parts: dict[str, Callable[[], Any]] = {
             "mother": cell.mother.to_dict,
             "head": lambda: {"name": cell.settings.head, "options": dict(cell.settings.head_options)},
-            "search": lambda: replace(cell.search, max_steps=cell.steps).science(),
+            "search": lambda: cell.search.with_steps(cell.steps).to_dict(),
             "dense": cell.training_config,
             "precision": lambda: cell.search.precision,
             "augmentation": lambda: cell.task.augmentation,

@@ -137,6 +137,6 @@ def select(scores: Mapping[str, Tensor], kept: Mapping[str, int], *, pooled: boo
         if names:
             ranks = torch.cat([scores[name].reshape(-1) for name in names])
             chosen = top_k_mask(ranks, sum(kept[name] for name in names))
-            parts = chosen.split([scores[name].numel() for name in names])
+            parts = torch.split(chosen, [scores[name].numel() for name in names])
             masks |= {n: part.view(scores[n].shape) for n, part in zip(names, parts, strict=True)}
     return {name: masks[name] for name in scores}
