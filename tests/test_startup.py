@@ -44,7 +44,16 @@ def test_nothing_heavy_is_imported(ult: Command, words: tuple[str, ...]) -> None
     assert names & HEAVY == set()
 
 
-@pytest.mark.parametrize("name", ["ult_lightning", "ult_lightning.tickets", "ult_lightning.results"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ult_lightning",
+        "ult_lightning.tickets",
+        "ult_lightning.results",
+        "ult_lightning.report",
+        "ult_lightning.compare.arms",
+    ],
+)
 def test_light_rooms_are_light(ult: Command, name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", f"import {name}"],
