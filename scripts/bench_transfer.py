@@ -57,7 +57,9 @@ def make_task(seed: int = 0) -> Task:
 def make_ticket() -> Ticket:
     """A conv4 ticket searched on half of the digits."""
     settings = SearchSettings(
-        density=0.5, max_steps=STEPS, lr=1.0, precision=resolve_precision("auto", "cpu")
+        density=0.5,
+        method_options={"lr": 1.0},
+        trainer={"max_steps": STEPS, "precision": resolve_precision("auto", "cpu")},
     )
     return find_ticket([load("mnist5k:0-4")], MotherSpec("conv4", seed=0), settings, progress=False)
 

@@ -104,7 +104,9 @@ def test_search_defaults_are_those_of_the_code() -> None:
     from ult_lightning.tickets import InputSpec, MotherSpec
 
     told = search_verb.read(composed("search"))
-    expected = dataclasses.replace(SearchSettings(), precision=resolve_precision("auto", told.machine.device))
+    expected = dataclasses.replace(
+        SearchSettings(), trainer={"precision": resolve_precision("auto", told.machine.device)}
+    )
     assert told.search == expected
     assert told.spec == dataclasses.replace(
         MotherSpec("conv4"), options={"width": 1.0, "trunk": "pool"}, input=InputSpec()

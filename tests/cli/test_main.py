@@ -274,12 +274,12 @@ def test_a_terminal_that_knows_ascii_only(ult: Any) -> None:
     done = ult("search", *TINY, env=ascii)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "Epoch 0/0" in done.stdout
+    assert "Epoch 0/1" in done.stdout
     assert "?" in done.stdout
 
 
 def test_a_warning_of_ours_is_one_line_though_lightning_is_there(ult: Any) -> None:
-    done = ult("search", *TINY, "method.scope=global", "density=0.0013")
+    done = ult("search", *TINY, "method.options.scope=global", "density=0.0013")
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("ult: warning: The mask keeps nothing")

@@ -18,7 +18,7 @@ from tests.cli.conftest import TINY, Say
 from ult_lightning.construct import save_target
 
 COMPOSING = [
-    (["search", "densty=0.5"], "key: got 'densty', wanted a key of `ult search`; did you mean density?"),
+    (["search", "densty=0.5"], "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?"),
     (["search", "net.optoins.width=1"], "did you mean net.options.width"),
     (["search", "net=lenet_300_100", "net.options.trunk=fc"], "key: got 'net.options.trunk'"),
     (["transfer", "head=sgd", "head.options.epoch=3"], "did you mean head.options.epochs"),
@@ -40,7 +40,7 @@ COMPOSING = [
     (["search", "out=a (1).ticket"], "twice: 'out=\"a (1).ticket\"'"),
     (["transfer", "head.options.lambdas=1,2"], "or a list as in 'head.options.lambdas=[1,2]'; -m sweeps"),
     (["search", "net=null"], "net: got 'null', wanted one of conv, conv2"),
-    (["search", "trainer=5"], "trainer: got '5', wanted one of default, smoke."),
+    (["search", "trainer=5"], "trainer: got '5', wanted one of cpu, ddp, debug, default, gpu, smoke."),
     (["compare", "dense=null"], "dense: got 'null', wanted one of default."),
     (["transfer", "head=null"], "head: got 'null', wanted one of logistic, lstsq, ridge, sgd."),
     (
@@ -151,17 +151,17 @@ READING = [
     (["search", *TINY, "density=null"], "density: got None, wanted a number"),
     (["search", *TINY, "density=true"], "density: got True, wanted a number"),
     (["search", *TINY, "density=1e-9"], "keeps none of the"),
-    (["search", *TINY, "method.densities={nolayer:0.1}"], "densities: got 'nolayer'"),
+    (["search", *TINY, "densities={nolayer:0.1}"], "densities: got 'nolayer'"),
     (["search", *TINY, "seed=1.5"], "seed: got 1.5, wanted a whole number"),
     (["search", *TINY, "seed=-1"], "seed: got -1"),
     (["search", *TINY, "mixing=jiont"], "did you mean joint"),
-    (["search", *TINY, "trainer.precision=16"], "precision: got '16', wanted one of 32, auto, bf16"),
-    (["search", *TINY, "trainer.batch_size=0"], "batch_size: got 0"),
+    (["search", *TINY, "trainer.precision=17"], "trainer.precision: got '17', wanted one of 16, 16-mixed, 32, 32-true, auto, bf16"),
+    (["search", *TINY, "data.batch_size=0"], "batch_size: got 0"),
     (["search", *TINY, "norm=bacth"], "norm: got 'bacth', wanted one of batch, layer, none"),
     (["search", *TINY, "input.adapter=pool99"], "input.adapter: got 'pool99'"),
     (["search", *TINY, "bias=zeros"], "bias: got 'zeros', wanted bias=none with norm=batch"),
     (["search", *TINY, "loss_weights=[1,2]"], "loss_weights: got [1.0, 2.0], wanted one weight for each"),
-    (["search", *TINY, "augment=maybe"], "augment: got 'maybe', wanted true or false"),
+    (["search", *TINY, "augment=maybe"], "augment: got 'maybe', wanted one of crop_flip, false, none, shift, true"),
     (["search", *TINY, "device=tpu"], "device: got 'tpu'"),
     (["search", *TINY, "threads=0"], "threads: got 0"),
     (["search", *TINY, "threads=1e9"], "threads: got 1000000000, wanted a whole number from 1 to 1024, or null"),
@@ -170,13 +170,13 @@ READING = [
      "trainer.max_epochs: got 3, wanted no value beside trainer.max_steps=4, which counts instead; "
      "add trainer.max_steps=null."),
     (["compare", "experiment=quickstart", "trainer.max_epochs=3"], "no value beside trainer.max_steps=200, which"),
-    (["search", *TINY, "method.optimizer=adam"],
-     "method.optimizer: got 'adam', wanted keys with values; say method.optimizer.name=adam."),
+    (["search", *TINY, "method.options=adam"],
+     "method.options: got 'adam', wanted keys with values"),
     (["search", *TINY, "input=5"], "input: got 5, wanted keys with values; say input.range=VALUE."),
     (["search", *TINY, "input=null"], "input: got None, wanted keys with values; say input.range=VALUE."),
     (["search", *TINY, "out=${foo}.ticket"], "out: got '${foo}', wanted a reference to a key that exists"),
     (["search", *TINY, "out=${nope:1}"], "out: Unsupported interpolation type nope"),
-    (["search", *TINY, "++densty=0.3"], "key: got 'densty', wanted a key that `ult search` has"),
+    (["search", *TINY, "++densty=0.3"], "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?"),
     (["search", *TINY, "++method.optimiser=adam"], "method.optimiser"),
     (["search", *TINY, "net.options=5"], "net.options: got 5, wanted keys with values"),
     (["search", *TINY, "++net.options.depth=5"], "net.options.depth: got 5, wanted an option of conv2"),
@@ -208,7 +208,7 @@ READING = [
     (["compare", "sources=[digits]", "targets=[mnist5k]", "head.options.lambdas=[0]"], "head.options.lambdas: got 0"),
     (["compare", "sources=[digits]", "targets=[digits]", "arms=[universal]", "logger=none"],
      "wanted at least one beside the target digits"),
-    (["search", "-m", "seed=0,1", "trainer=smoke,1e3"], "trainer: got '1e3', wanted one of default, smoke."),
+    (["search", "-m", "seed=0,1", "trainer=smoke,1e3"], "trainer: got '1e3', wanted one of cpu, ddp, debug, default, gpu, smoke."),
     (["report"], "store: got 'store', which holds no rows"),
     (["report", "store=nowhere"], "store: got 'nowhere', which holds no rows"),
     (["ticket"], "wanted show FILE"),
@@ -455,7 +455,7 @@ class OutOfMemoryError(RuntimeError):
     [
         (
             "search",
-            "trainer.batch_size: got 'more than fits', wanted batches that fit the device's memory; halve it.",
+            "data.batch_size: got 'more than fits', wanted batches that fit the device's memory; halve it.",
         ),
         (
             "transfer",
@@ -487,3 +487,48 @@ def test_a_yaml_of_the_users_that_is_broken(say: Say, tmp_path: Path) -> None:
     answer = say("search", *TINY, "--config-dir", "mine", "experiment=odd")
     assert answer.code == 2
     assert "YAML" in answer.sentence
+
+
+@pytest.mark.parametrize("prefix", ["", "+", "++"])
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("densty", "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?"),
+        ("trainer.max_step", "trainer: got 'max_step', wanted one of"),
+        ("trainer.devices", "trainer.devices: got 3, wanted 1, since a search runs on one device"),
+    ],
+)
+def test_one_error_has_one_sentence_however_the_key_is_typed(say, prefix, key, sentence):
+    answer = say("search", *TINY, f"{prefix}{key}=3")
+    assert answer.code == 2
+    assert sentence in answer.sentence
+
+
+def test_helper_keys_of_our_experiments_may_stay_unread_unless_they_are_typed(say):
+    words = ["compare", "experiment=mnist_cifar", "sources=[mnist5k]", "targets=[digits]", "dense.lrs=[-1]"]
+    answer = say(*words)
+    assert answer.sentence.startswith("dense.lrs: got")  # what follows it is the user's mistake, not our key
+    answer = say(*words[:-1], "cifar=cifar100")
+    assert "key: got 'cifar', wanted a key that `ult compare` has" in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["+callbacks.mine=3"], "callbacks.mine: got 3, wanted the key _target_"),
+        (["+callbacks.mine._target_=nowhere.Thing"], "callbacks.mine: nowhere.Thing cannot be made"),
+        (["+callbacks.mine._target_=builtins.dict"], "callbacks.mine: got 'builtins.dict', wanted a callback"),
+    ],
+)
+def test_callbacks_that_are_none(say, words, sentence):
+    answer = say("search", *TINY, *words)
+    assert answer.code == 2
+    assert sentence in answer.sentence
+
+
+def test_callbacks_and_arguments_of_the_trainer_pass(say, tmp_path):
+    answer = say("search", *TINY, "logger=csv", "callbacks=lr_monitor", "+trainer.gradient_clip_val=0.5",
+                 "trainer.log_every_n_steps=1", "out=a.ticket")  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert list(tmp_path.rglob("metrics.csv"))
+    assert "lr-SGD" in "".join(file.read_text() for file in tmp_path.rglob("metrics.csv"))

@@ -39,7 +39,7 @@ def settings(*arms: str, **change: Any) -> CompareSettings:
         arms=arms or tuple(ARMS),
         seeds=(0,),
         mother=MotherSpec("conv2", options={"width": 0.125}),
-        search=SearchSettings(max_steps=6, batch_size=32),
+        search=SearchSettings(trainer={"max_steps": 6}, batch_size=32),
         dense=DenseSettings(lrs=(0.1,)),
         arm_options={"dense_long": {"factor": 2}, "dense_converged": {"max_doublings": 1}},
     )
@@ -270,7 +270,7 @@ def test_a_rate_outside_the_given_ones_is_found(tmp_path: Path) -> None:
     said: list[str] = []
     chosen = settings(
         "dense",
-        search=SearchSettings(max_steps=20, batch_size=32),
+        search=SearchSettings(trainer={"max_steps": 20}, batch_size=32),
         dense=DenseSettings(lrs=(0.003, 0.01), pilot_share=1.0),
     )
     (row,) = run_grid(chosen, store=tmp_path, notice=said.append)

@@ -29,7 +29,7 @@ def settings(arms=ALL, **change) -> CompareSettings:
     found = CompareSettings(
         sources=SOURCES, targets=TARGETS, arms=arms, seeds=(0,),
         mother=MotherSpec("conv2", options={"width": 0.125}),
-        search=SearchSettings(max_steps=6, batch_size=32), dense=DenseSettings(lrs=(0.03, 0.1)),
+        search=SearchSettings(trainer={"max_steps": 6}, batch_size=32), dense=DenseSettings(lrs=(0.03, 0.1)),
         arm_options={"dense_long": {"factor": 2}, "dense_converged": {"max_doublings": 2}},
     )  # fmt: skip
     return replace(found, **change)
@@ -178,7 +178,7 @@ def test_the_order_of_the_seeds_changes_no_row(tmp_path):
 
 def test_arms_without_sources_run_where_every_source_is_the_target(tmp_path):
     chosen = settings(("dense", "specialist"), sources=TARGETS)
-    chosen = replace(chosen, search=SearchSettings(max_epochs=2, batch_size=50))
+    chosen = replace(chosen, search=SearchSettings(trainer={"max_epochs": 2}, batch_size=50))
     dense, specialist = grid(tmp_path, chosen)
     assert dense.extra["steps"] == 4  # two epochs of the target's 100 images
     assert TicketStore(tmp_path).load(specialist.ticket).provenance["steps"] == 4

@@ -44,7 +44,9 @@ def quiet() -> Any:
 @pytest.fixture(scope="module")
 def ticket() -> Ticket:
     source = load_task(TaskSpec.parse({"name": "digits", "train_limit": 100}), seed=0)
-    return find_ticket([source], SPEC, SearchSettings(max_steps=2, batch_size=32), progress=False)
+    return find_ticket(
+        [source], SPEC, SearchSettings(trainer={"max_steps": 2}, batch_size=32), progress=False
+    )
 
 
 def test_it_trains_validates_tests_and_predicts_on_plain_loaders() -> None:

@@ -68,7 +68,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
     return failures
 
 
-_OPEN = ("callbacks.", "hydra.", "logger.", "experiment", "trainer.")
+_OPEN = ("arm.", "callbacks.", "hydra.", "logger.", "options.", "experiment", "trainer.")
 """What a user may add with a plus: groups of `_target_` entries and, checked elsewhere, the Trainer's arguments."""
 
 
@@ -83,9 +83,11 @@ def _with_trainer_argument(override: str) -> str:
 def _refuse_unknown_addition(verb: str, flags: Sequence[str], overrides: Sequence[str]) -> None:
     """Raise UltError for a key behind a plus, or an argument of the Trainer, that nothing reads: before heavy imports.
 
-    What other overrides refer to, and what a folder of the user's own may read, is left to Hydra.
+    What other overrides refer to, what a folder of the user's own may read and the options of families from outside are left
+    to whoever reads them.
     """
-    if {flag.partition("=")[0] for flag in flags} & _KEPT or any("hydra.searchpath" in o for o in overrides):
+    foreign = {flag.partition("=")[0] for flag in flags} & _KEPT
+    if verb == "construct" or foreign or any("hydra.searchpath" in o for o in overrides):
         return
     for override in overrides:
         key, _, value = override.partition("=")

@@ -134,7 +134,7 @@ class Reader:
         *groups, last = key.split(".")
         node: Any = self._cfg
         for group in groups:
-            node = node._get_node(group) if isinstance(node, DictConfig) else None
+            node = node._get_node(group) if isinstance(node, DictConfig) and group in node else None
         return isinstance(node, DictConfig) and last in node
 
     def refuse_unread(self, verb: str) -> None:

@@ -207,7 +207,7 @@ def _tried(cell: Cell, ticket: Ticket | None, steps: int) -> Pilot:
         found = []
         for rate in rates:
             try:
-                run = train_end_to_end(cell, rate, steps, augment=cell.search.augment or False, ticket=ticket)
+                run = train_end_to_end(cell, rate, steps, augment=cell.search.augment, ticket=ticket)
             except NotFinite:
                 found.append(math.nan)
             else:

@@ -326,7 +326,7 @@ def _data(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) -
         batch_size=settings.batch_size,
         mixing=cast(Any, settings.mixing),
         seed=settings.seed,
-        augment=settings.augment or False,
+        augment=settings.augment,
         range=spec.input.range,
     )
 

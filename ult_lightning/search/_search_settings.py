@@ -48,7 +48,7 @@ class SearchSettings:
     ``{"0.weight": 0.9}``. ``mixing``: ``alternate`` gives every step a batch of one source, in turn; ``joint`` one forward over
     a batch of each. ``loss_weights``: one per source (default all 1). ``head_lr``: learning rate of the source heads.
     ``select``: the last mask or the one with the best mean validation accuracy over the sources. ``batch_size``: images per
-    source and step. ``augment``: None or False for no augmentation, True for each task's own, or the name of one. ``trainer``:
+    source and step. ``augment``: False for no augmentation, True for each task's own, or the name of one. ``trainer``:
     those arguments of Lightning's Trainer that change numbers (``TRAINER_SCIENCE``), such as max_epochs (default 6), max_steps
     (counts instead of it) and precision ("32", "bf16" or "16"). ``seed``: of the scores, the heads and the order of the batches.
 
@@ -66,7 +66,7 @@ class SearchSettings:
     head_lr: float = 0.01
     select: str = "last"
     batch_size: int = 128
-    augment: bool | str | None = None
+    augment: bool | str = False
     trainer: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
 

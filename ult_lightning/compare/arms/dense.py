@@ -35,7 +35,7 @@ def _dense(cell: Cell) -> Outcome:
     from ult_lightning.compare import _train as train
 
     pilot = train.validated_rate(cell)
-    run = train.train_end_to_end(cell, pilot.rate, cell.steps, augment=cell.search.augment or False)
+    run = train.train_end_to_end(cell, pilot.rate, cell.steps, augment=cell.search.augment)
     return train.trained_outcome(cell, pilot, run, trained=_ALL)
 
 
