@@ -27,10 +27,11 @@ from typing import Any
 import torch
 
 from ult_lightning.data import Task, load_task
-from ult_lightning.heads import HEADS, FeatureStream, TransferResult, transfer
+from ult_lightning.heads import HEADS, FeatureStream
 from ult_lightning.nets import FrozenNetwork
 from ult_lightning.search import SearchSettings, find_ticket, resolve_precision
 from ult_lightning.tickets import MotherSpec, Ticket
+from ult_lightning.transfer import TransferResult, transfer
 
 TRAIN = 10_000
 ROUNDS = 3

@@ -23,7 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracking": {"base", "tickets", "results"},
     DOOR: {"base"},
 }
-MAY_IMPORT["compare"] = {"base", "tickets", "results", "data", "nets", "construct", "search", "heads"}
+MAY_IMPORT["transfer"] = {"base", "tickets", "results", "data", "nets", "heads"}
+_BELOW = {"base", "tickets", "results", "data", "nets", "construct", "search", "heads", "transfer"}
+MAY_IMPORT["compare"] = _BELOW
+MAY_IMPORT["studies"] = {*_BELOW, "compare"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, DOOR}
 
 FOR_TYPES_ONLY = {"search": {"data"}, "heads": {"data"}, DOOR: set(MAY_IMPORT)}

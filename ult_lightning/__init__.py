@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ult_lightning.data import TaskSpec as TaskSpec
     from ult_lightning.data import load_task as load_task
     from ult_lightning.heads import TaskModel as TaskModel
-    from ult_lightning.heads import transfer as transfer
     from ult_lightning.results import Row as Row
     from ult_lightning.search import SearchSettings as SearchSettings
     from ult_lightning.search import find_ticket as find_ticket
@@ -37,7 +36,6 @@ _ROOMS = {
     "TicketError": "tickets",
     "find_ticket": "search",
     "load_task": "data",
-    "transfer": "heads",
 }
 
 __all__ = [
@@ -54,10 +52,10 @@ __all__ = [
     "__version__",
     "find_ticket",
     "load_task",
-    "transfer",
 ]
 
 provide("arm_looks", "ult_lightning.compare.arms:looks")
+provide("head_bound", "ult_lightning.construct:head_bound")
 provide("network_builder", "ult_lightning.nets:build_frozen")
 provide("mother_fingerprint", "ult_lightning.nets:mother_fingerprint")
 provide("mother_weights", "ult_lightning.nets:mother_weights")

@@ -122,8 +122,8 @@ def test_dense_defaults_are_those_of_the_code() -> None:
 
 
 def test_head_defaults_are_those_of_the_code() -> None:
-    from ult_lightning.compare._transfer import resolved_options
     from ult_lightning.heads import HEADS
+    from ult_lightning.transfer._image_rows import resolved_options
 
     assert len(HEADS) > 0
     for name in HEADS:

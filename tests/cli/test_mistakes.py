@@ -18,7 +18,10 @@ from tests.cli.conftest import TINY, Say
 from ult_lightning.construct import save_target
 
 COMPOSING = [
-    (["search", "densty=0.5"], "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?"),
+    (
+        ["search", "densty=0.5"],
+        "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?",
+    ),
     (["search", "net.optoins.width=1"], "did you mean net.options.width"),
     (["search", "net=lenet_300_100", "net.options.trunk=fc"], "key: got 'net.options.trunk'"),
     (["transfer", "head=sgd", "head.options.epoch=3"], "did you mean head.options.epochs"),
@@ -517,7 +520,10 @@ def test_helper_keys_of_our_experiments_may_stay_unread_unless_they_are_typed(sa
     [
         (["+callbacks.mine=3"], "callbacks.mine: got 3, wanted the key _target_"),
         (["+callbacks.mine._target_=nowhere.Thing"], "callbacks.mine: nowhere.Thing cannot be made"),
-        (["+callbacks.mine._target_=builtins.dict"], "callbacks.mine: got 'builtins.dict', wanted a callback"),
+        (
+            ["+callbacks.mine._target_=builtins.dict"],
+            "callbacks.mine: got 'builtins.dict', wanted a callback",
+        ),
     ],
 )
 def test_callbacks_that_are_none(say, words, sentence):

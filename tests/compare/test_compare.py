@@ -187,7 +187,9 @@ def test_arms_without_sources_run_where_every_source_is_the_target(tmp_path):
 def test_the_tasks_of_a_finished_seed_are_let_go(tmp_path, monkeypatch):
     machines = []
     monkeypatch.setattr(
-        grid_module, "Machine", lambda *a, real=grid_module.Machine: machines.append(real(*a)) or machines[-1]
+        grid_module,
+        "Machine",
+        lambda *a, real=grid_module.Machine, **k: machines.append(real(*a, **k)) or machines[-1],
     )
     held: list[int] = []
     run_grid(settings(("random_features",), seeds=(0, 1, 2)), store=tmp_path,
@@ -263,7 +265,7 @@ def test_machine_settings_do_not_change_a_row_id(tmp_path):
 def test_search_settings_do_not_change_the_id_of_random_features(tmp_path):
     chosen = settings(("random_features",))
     one = grid(tmp_path, chosen)
-    two = grid(tmp_path, replace(chosen, search=replace(chosen.search, lr=0.5)))
+    two = grid(tmp_path, replace(chosen, search=replace(chosen.search, method_options={"lr": 0.5})))
     assert one[0].id == two[0].id
 
 

@@ -23,11 +23,11 @@ from ult_lightning.heads import (
     LinearHead,
     LogisticSolver,
     option_defaults,
-    transfer,
 )
 from ult_lightning.heads._linear import choose
 from ult_lightning.heads._logistic import Objective, standardise_
 from ult_lightning.heads._probe import Order
+from ult_lightning.transfer import transfer
 
 QUICK: dict[str, dict[str, Any]] = {"ridge": {}, "logistic": {}, "sgd": {"epochs": 8, "batch_size": 16}}
 

@@ -101,8 +101,8 @@ def rows(
     seed: int,
 ) -> list[Row]:
     """Two rows per target, the sup error before the RMS error."""
-    from ult_lightning.compare import function_rows
     from ult_lightning.data import load_functions
+    from ult_lightning.transfer import function_rows
 
     inputs = ticket.spec.input.shape[2]
     found: list[Row] = []

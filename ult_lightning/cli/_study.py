@@ -20,7 +20,7 @@ _MOST_LINES = 40
 
 def check(name: str, options: Mapping[str, Any]) -> None:
     """Raise UltError for an unknown study and for options that it does not take."""
-    from ult_lightning.compare import study_options
+    from ult_lightning.studies import study_options
 
     study_options(name, options)
 
@@ -28,9 +28,9 @@ def check(name: str, options: Mapping[str, Any]) -> None:
 def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, mirror: Mirror) -> None:
     """Make (or read) the rows of a study, print them as a table, and write figure and CSV into ``out``."""
     check_folder("out", out)
-    from ult_lightning.compare import STUDIES, run_study, study_axes
     from ult_lightning.report import write_study
     from ult_lightning.results import RowStore
+    from ult_lightning.studies import STUDIES, run_study, study_axes
 
     study = STUDIES.get(name)
     options = said(options, study.options)

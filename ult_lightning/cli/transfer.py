@@ -20,10 +20,10 @@ from ult_lightning.cli._tables import aligned, shown, typed
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionSpec, Task, TaskSpec
-    from ult_lightning.heads import TransferResult
     from ult_lightning.nets import FrozenNetwork
     from ult_lightning.results import Row
     from ult_lightning.tickets import Ticket
+    from ult_lightning.transfer import TransferResult
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _row(
     store: Any,
     models: _Models | None,
 ) -> Row:
-    from ult_lightning.compare import transfer_row
+    from ult_lightning.transfer import transfer_row
 
     def keep(few: Task, result: TransferResult) -> None:
         assert models is not None

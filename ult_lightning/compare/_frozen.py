@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from ult_lightning.compare._bytes import Storage, head_bytes, network_storage, ticket_storage
 from ult_lightning.compare.arms._arm import Outcome
-from ult_lightning.heads import TransferResult, transfer
 from ult_lightning.nets import FrozenNetwork
 from ult_lightning.search import frozen_on
 from ult_lightning.tickets import InputSpec, Mask, Ticket
+from ult_lightning.transfer import TransferResult, transfer
 
 if TYPE_CHECKING:
     from ult_lightning.compare._cell import Cell

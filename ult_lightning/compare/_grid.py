@@ -11,11 +11,11 @@ from typing import Any
 from ult_lightning.base import UltError, digest, environment, once, without_repeats
 from ult_lightning.compare._cell import Cell, Machine, Notice
 from ult_lightning.compare._settings import CompareSettings
-from ult_lightning.compare._transfer import chance
 from ult_lightning.compare.arms import ARMS, Outcome, unseen
 from ult_lightning.data import seen_by
 from ult_lightning.results import Row, RowStore
 from ult_lightning.tickets import TicketStore
+from ult_lightning.transfer._image_rows import chance
 
 
 def run_grid(

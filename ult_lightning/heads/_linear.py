@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ult_lightning.base import Grown, Registry, fault, grow_grid
+from ult_lightning.base import Grown, Registry, fault, grow_grid, unknown
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,21 @@ HEADS: Registry[HeadMaker] = Registry("head")
 
 OPTIONS: Registry[Callable[..., Any]] = Registry("head")
 """Per head, its options as keywords with their defaults, to their checked values; what a fit takes is known before any work."""
+
+
+def check_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options as keywords; ``UltError`` for an unknown head, and an option or a value that the head does not take."""
+    known = tuple(option_defaults(head))
+    for name in options or {}:
+        if name not in known:
+            raise unknown(f"head.{head} option", str(name), known)
+    OPTIONS.get(head)(**dict(options or {}))
+    return dict(options or {})
+
+
+def option_defaults(head: str) -> dict[str, Any]:
+    """The options that a head takes, with their defaults; raises ``UltError`` for an unknown head."""
+    return {p.name: p.default for p in inspect.signature(OPTIONS.get(head)).parameters.values()}
 
 
 def validated(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[float, float]:

@@ -10,7 +10,7 @@ import pytest
 from ult_lightning.construct import PolynomialPlan, fourier_ticket, head_bound, polynomial_ticket
 from ult_lightning.construct.certificates._head_bound import _bernstein_bound
 from ult_lightning.data import FunctionSpec, load_functions
-from ult_lightning.heads import transfer_functions
+from ult_lightning.transfer import transfer_functions
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,7 @@ def _finetuned(cell: Cell) -> Outcome:
 
     ticket = cell.ticket(cell.unseen_sources)
     pilot = train.validated_rate(cell, masked=True)
-    run = train.train_end_to_end(
-        cell, pilot.rate, cell.steps, augment=cell.search.augment, ticket=ticket
-    )
+    run = train.train_end_to_end(cell, pilot.rate, cell.steps, augment=cell.search.augment, ticket=ticket)
     return train.trained_outcome(cell, pilot, run, trained="kept weights + head", ticket=ticket)
 
 

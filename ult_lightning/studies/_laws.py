@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.compare._studies import STUDIES, Axes, Found, Options, Point, Study
+from ult_lightning.studies._study import STUDIES, Axes, Found, Options, Point, Study
 
 if TYPE_CHECKING:
     from ult_lightning.tickets import Ticket
@@ -126,8 +126,8 @@ def _depth(options: Options) -> Iterator[Point]:
 
 def _rebuilt(*, mode: Any, block: int, eps: float, init: str, target: dict[str, Any], seed: int) -> Found:
     """A ticket for the target, judged on digits that neither training nor calibration saw."""
-    from ult_lightning.compare._study_target import digits_target
     from ult_lightning.construct import network_ticket
+    from ult_lightning.studies._target import digits_target
 
     net = digits_target(hidden=tuple(target["hidden"]), seed=target["seed"], epochs=target["epochs"])
     ticket = network_ticket(

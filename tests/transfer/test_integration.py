@@ -10,7 +10,7 @@ import torch
 
 from ult_lightning import Mask, MotherSpec, TaskModel, Ticket, load_task
 from ult_lightning.data import Task
-from ult_lightning.heads import HEADS, transfer
+from ult_lightning.heads import HEADS
 from ult_lightning.nets import (
     apply_subnetwork,
     as_arrays,
@@ -22,6 +22,7 @@ from ult_lightning.nets import (
     statistics,
 )
 from ult_lightning.tickets import InputSpec
+from ult_lightning.transfer import transfer
 
 
 @pytest.fixture(scope="module")

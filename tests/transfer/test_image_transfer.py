@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ult_lightning.base import UltError
-from ult_lightning.heads import HEADS, FeatureStream, FrozenError, transfer
+from ult_lightning.heads import HEADS, FeatureStream, FrozenError
+from ult_lightning.transfer import transfer
 
 
 def test_transfer_says_all_it_knows(network: Any, task: Any) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.base import NUMERICS, digest, environment, fault, once
-from ult_lightning.heads import FunctionResult, function_head_options, transfer_functions
+from ult_lightning.base import NUMERICS, digest, environment, fault, once, provided
+from ult_lightning.heads import function_head_options
 from ult_lightning.results import Row, RowStore
+from ult_lightning.transfer._function_transfer import FunctionResult, transfer_functions
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionTask
@@ -97,10 +97,7 @@ def function_row_config(
 
 def _certified(ticket: Ticket, result: FunctionResult, task: FunctionTask) -> Floats | None:
     """The proven bound on each function's sup error (k,), None where there is no certificate."""
-    bound_of = getattr(import_module("ult_lightning.construct"), "head_bound", None)
-    if bound_of is None:
-        return None
-    found = bound_of(ticket, result.fit.weights, result.fit.biases, task)
+    found = provided("head_bound")(ticket, result.fit.weights, result.fit.biases, task)
     if found is None:
         return None
     bounds: Floats = np.asarray(found, dtype=np.float64)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import NUMERICS, digest, environment, once
 from ult_lightning.data import seen_by
-from ult_lightning.heads import TransferResult, option_defaults, transfer
+from ult_lightning.heads import option_defaults
 from ult_lightning.results import Row, RowStore
+from ult_lightning.transfer._image_transfer import TransferResult, transfer
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task

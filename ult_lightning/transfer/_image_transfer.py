@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ult_lightning.base import fault, unknown
-from ult_lightning.heads._features import FeatureStream, FrozenError
-from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, LinearHead
+from ult_lightning.base import fault
+from ult_lightning.heads import HEADS, FeatureStream, FrozenError, HeadFit, LinearHead, check_options
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
@@ -99,21 +97,6 @@ def _test(stream: FeatureStream, head: LinearHead) -> tuple[float, Tensor]:
         found.append(predicted.cpu())
     predictions = torch.cat(found)
     return right / len(predictions), predictions
-
-
-def check_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options as keywords; ``UltError`` for an unknown head, and an option or a value that the head does not take."""
-    known = tuple(option_defaults(head))
-    for name in options or {}:
-        if name not in known:
-            raise unknown(f"head.{head} option", str(name), known)
-    OPTIONS.get(head)(**dict(options or {}))
-    return dict(options or {})
-
-
-def option_defaults(head: str) -> dict[str, Any]:
-    """The options that a head takes, with their defaults; raises ``UltError`` for an unknown head."""
-    return {p.name: p.default for p in inspect.signature(OPTIONS.get(head)).parameters.values()}
 
 
 def _now(stream: FeatureStream) -> float:

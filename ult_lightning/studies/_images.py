@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ult_lightning.compare._studies import STUDIES, Axes, Found, Options, Point, Study
 from ult_lightning.nets import INITS
+from ult_lightning.studies._study import STUDIES, Axes, Found, Options, Point, Study
 from ult_lightning.tickets import InputSpec, MotherSpec
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _exact(fed: InputSpec, degree: int) -> tuple[nn.Module, None]:
 
 def _measured(made: Any, load: Any, lambdas: list[float], pool: int, metric: str) -> Found:
     """The test accuracy of a ridge head, its penalty chosen on validation."""
-    from ult_lightning.heads import transfer
+    from ult_lightning.transfer import transfer
 
     network, ticket = made()
     task = load()

@@ -13,12 +13,12 @@ import yaml
 
 import ult_lightning.construct
 from ult_lightning.base import UltError
-from ult_lightning.compare import STUDIES, UNREACHED, run_study, study_options
-from ult_lightning.compare import _study_tickets as tickets_module
-from ult_lightning.compare._study_laws import _median_law, _tail_law
-from ult_lightning.compare._study_target import digits_target
 from ult_lightning.construct import ConstructError
 from ult_lightning.results import Row, RowStore
+from ult_lightning.studies import STUDIES, UNREACHED, run_study, study_options
+from ult_lightning.studies import _tickets as tickets_module
+from ult_lightning.studies._laws import _median_law, _tail_law
+from ult_lightning.studies._target import digits_target
 
 THEORY = ("block_size", "depth", "kept", "width", "certificate")
 

@@ -10,12 +10,12 @@ import pytest
 
 import ult_lightning.construct
 from ult_lightning.base import UltError
-from ult_lightning.compare import FUNCTION_METRICS, function_rows
-from ult_lightning.compare import _functions as module
 from ult_lightning.data import load_functions
 from ult_lightning.nets import build_mother, fingerprint, maskable
 from ult_lightning.results import Row, RowStore
 from ult_lightning.tickets import InputSpec, Mask, MotherSpec, Ticket
+from ult_lightning.transfer import FUNCTION_METRICS, function_rows
+from ult_lightning.transfer import _function_rows as module
 
 
 def a_ticket(inputs: int = 3, seed: int = 0) -> Ticket:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ult_lightning.compare._studies import STUDIES, Axes, Found, Options, Point, Study
-from ult_lightning.compare._study_laws import ticket_found
 from ult_lightning.nets import INITS
+from ult_lightning.studies._laws import ticket_found
+from ult_lightning.studies._study import STUDIES, Axes, Found, Options, Point, Study
 
 if TYPE_CHECKING:
     from ult_lightning.construct import PolynomialPlan, Style

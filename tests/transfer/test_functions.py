@@ -21,8 +21,8 @@ from ult_lightning.heads import (
     FrozenError,
     function_head_options,
     least_squares,
-    transfer_functions,
 )
+from ult_lightning.transfer import transfer_functions
 
 
 class Monomials(nn.Module):
