@@ -8,6 +8,7 @@ from ult_lightning.base._hashing import canonical_json, digest
 from ult_lightning.base._locks import file_lock
 from ult_lightning.base._once import once, without_repeats
 from ult_lightning.base._options import NoOptions, Options, option, read_options
+from ult_lightning.base._plugins import load_plugins, plugin_folders
 from ult_lightning.base._registry import Registry
 from ult_lightning.base._trainer_arguments import TRAINER_SCIENCE, check_trainer_arguments, trainer_arguments
 from ult_lightning.base._value_grid import Grown, grid_reach, grow_grid
@@ -35,9 +36,11 @@ __all__ = [
     "grid_reach",
     "grow_grid",
     "lazily",
+    "load_plugins",
     "nearest",
     "once",
     "option",
+    "plugin_folders",
     "provide",
     "provided",
     "read_options",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from ult_lightning.base._errors import unknown
+from ult_lightning.base._plugins import load_installed
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -44,7 +45,9 @@ class Registry(Generic[T]):
         self._members[name] = value
 
     def get(self, name: str) -> T:
-        """The member of that name; raises UltError with the nearest names."""
+        """The member of that name, of an installed plugin if need be; raises UltError with the nearest names."""
+        if name not in self._members:
+            load_installed()
         if name not in self._members:
             raise unknown(self.what, name, self._members)
         return self._members[name]

@@ -15,6 +15,7 @@ from ult_lightning.base import (
     check_trainer_arguments,
     fault,
     nearest,
+    plugin_folders,
     trainer_arguments,
     unknown,
     unwritable,
@@ -49,6 +50,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
     """Compose `conf/<verb>.yaml` with the arguments and run it once, or once per point of a sweep."""
     flags, overrides = split_flags(arguments)
     overrides = [_with_trainer_argument(override) for override in overrides]
+    overrides = _with_plugin_folders(overrides)
     _refuse_unknown_addition(verb, flags, overrides)
     if not {"--config-path", "-cp"} & {flag.partition("=")[0] for flag in flags}:
         _refuse_foreign_experiment(verb, overrides)
@@ -66,6 +68,21 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
     if watch.error is not None:
         raise watch.error
     return failures
+
+
+def _with_plugin_folders(overrides: Sequence[str]) -> list[str]:
+    """The overrides, with the `conf` folders of plugins in Hydra's search path."""
+    files = [
+        override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")
+    ]
+    names = [name.strip(" '\"") for text in files for name in text.strip("[]").split(",")]
+    folders = [f"file://{folder}" for folder in plugin_folders([name for name in names if name])]
+    if not folders:
+        return list(overrides)
+    key = "hydra.searchpath="
+    own = [override.removeprefix(key).strip("[]") for override in overrides if override.startswith(key)]
+    rest = [override for override in overrides if not override.startswith(key)]
+    return [*rest, f"{key}[{','.join([*own, *folders])}]"]
 
 
 _OPEN = ("arm.", "callbacks.", "hydra.", "logger.", "options.", "experiment", "trainer.")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ult_lightning.base import UltError
+from ult_lightning.base import UltError, load_plugins
 from ult_lightning.cli import _sweep
 from ult_lightning.cli._exit import GOES_ON, JobBug, bug_sentence, one_line, say
 from ult_lightning.cli._messages import sentence
 from ult_lightning.cli._process import plain_warnings
+from ult_lightning.cli._reader import Reader
 
 Body = Callable[[DictConfig, "Place"], "float | None"]
 
@@ -67,6 +68,7 @@ def _told(body: Body, verb: str, cfg: DictConfig, place: Place) -> float | None:
     """`body`, whose exceptions leave as UltError, JobBug, BrokenPipeError or KeyboardInterrupt."""
     try:
         with plain_warnings():
+            load_plugins(Reader(cfg).words("plugins"))
             return body(cfg, place)
     except UltError:
         raise

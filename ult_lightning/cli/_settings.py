@@ -75,6 +75,7 @@ def machine(reader: Reader) -> Machine:
     from ult_lightning.search import resolve_device
 
     reader.flag("traceback")
+    reader.words("plugins")
     threads = reader.optional_whole("threads")
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise fault("threads", threads, f"a whole number from 1 to {_MOST_THREADS}, or null")

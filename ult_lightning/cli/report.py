@@ -29,6 +29,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     tasks, arms, seeds = reader.words("tasks"), reader.words("arms"), reader.wholes("seeds")
     words = {"baseline": reader.word("baseline"), "floor": reader.word("floor")}
     reader.flag("traceback")
+    reader.words("plugins")
     reader.refuse_unread("report")
     check_folder("out", out)
     place.claim(out)

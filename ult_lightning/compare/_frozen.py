@@ -35,7 +35,7 @@ def with_ticket(cell: Cell, sources: list[Task], *, seen: bool, own: bool = Fals
         result,
         f"mask + {head}" if seen else head,
         ticket_storage(ticket, network.dim, cell.task.classes, shared=not own),
-        steps=cell.steps,
+        steps=cell.search_steps,
         searched=cell.search_images(sources),
         ticket=ticket,
         seen=seen,

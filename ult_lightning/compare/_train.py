@@ -131,7 +131,7 @@ def trained_outcome(
     kept, mask_bytes = parameter_count(body), 0
     if ticket is not None:
         kept, mask_bytes = ticket.mask.kept, -(-ticket.mask.total // 8)
-        spent, steps = with_search(ticket, spent), steps + cell.steps
+        spent, steps = with_search(ticket, spent), steps + cell.search_steps
         drawn += cell.search_images(cell.unseen_sources)
     stats = 4 * sum(t.numel() for t in statistics(body).values())
     return Outcome(
