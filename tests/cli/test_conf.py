@@ -12,15 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from tests.cli.conftest import Say
 from ult_lightning.base import UltError
-from ult_lightning.cli import _conf, _messages
-from ult_lightning.cli import compare as compare_verb
-from ult_lightning.cli import construct as construct_verb
-from ult_lightning.cli import report as report_verb
-from ult_lightning.cli import search as search_verb
-from ult_lightning.cli import transfer as transfer_verb
-from ult_lightning.cli._conf import hydra_version
-from ult_lightning.cli._job import Place
-from ult_lightning.cli._reader import Reader
+from ult_lightning.cli.config import folders as _conf
+from ult_lightning.cli.config.folders import hydra_version
+from ult_lightning.cli.config.reader import Reader
+from ult_lightning.cli.console import messages as _messages
+from ult_lightning.cli.console.job import Place
+from ult_lightning.cli.verbs import compare as compare_verb
+from ult_lightning.cli.verbs import construct as construct_verb
+from ult_lightning.cli.verbs import report as report_verb
+from ult_lightning.cli.verbs import search as search_verb
+from ult_lightning.cli.verbs import transfer as transfer_verb
 from ult_lightning.construct import FAMILIES
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -270,7 +271,7 @@ def test_conf_is_found_in_the_package_first(tmp_path: Path, monkeypatch: pytest.
     for folder in (package / "conf", package.parent / "conf"):
         folder.mkdir(parents=True)
         (folder / "search.yaml").write_text("")
-    monkeypatch.setattr(_conf, "__file__", str(package / "cli" / "_conf.py"))
+    monkeypatch.setattr(_conf, "__file__", str(package / "cli" / "config" / "folders.py"))
     assert _conf.conf_folder() == package / "conf"
     (package / "conf" / "search.yaml").unlink()
     assert _conf.conf_folder() == package.parent / "conf"

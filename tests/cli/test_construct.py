@@ -15,9 +15,9 @@ from torch import nn
 from tests.cli.conftest import Answer, Say
 from ult_lightning import construct as rooms
 from ult_lightning.base import Options, option
-from ult_lightning.cli import _study as study
-from ult_lightning.cli._conf import hydra_version
-from ult_lightning.cli.construct import read
+from ult_lightning.cli.config.folders import hydra_version
+from ult_lightning.cli.verbs import _construct_study as study
+from ult_lightning.cli.verbs.construct import read
 from ult_lightning.construct import FAMILIES, Family, FourierOptions
 from ult_lightning.tickets import InputSpec, Ticket, TicketStore
 
@@ -211,7 +211,7 @@ def test_a_sweep(say: Say) -> None:
 
 
 def test_the_bound_is_what_a_sweep_optimises(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ult_lightning.cli import construct as verb
+    from ult_lightning.cli.verbs import construct as verb
 
     values: list[float | None] = []
     real = verb.run

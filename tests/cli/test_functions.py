@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import TINY, Say
-from ult_lightning.cli import _functions as functions
+from ult_lightning.cli.verbs import _function_targets as functions
 from ult_lightning.nets import build_mother, fingerprint, maskable
 from ult_lightning.tickets import InputSpec, Mask, MotherSpec, Ticket
 

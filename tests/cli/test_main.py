@@ -16,7 +16,9 @@ import pytest
 from tests.cli.conftest import TINY, Say
 from tests.conftest import command_environment
 from ult_lightning.base import UltError
-from ult_lightning.cli import _help, main, search
+from ult_lightning.cli import main
+from ult_lightning.cli.console import help as _help
+from ult_lightning.cli.verbs import search
 
 HYDRA_VERBS = ("search", "construct", "transfer", "compare", "report")
 
@@ -77,7 +79,7 @@ def test_a_bug_outside_of_a_run_has_its_traceback_in_a_file_too(
     say: Say,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ult_lightning.cli.rows.split_arguments", lambda *_: 1 / 0)
+    monkeypatch.setattr("ult_lightning.cli.verbs.rows.split_arguments", lambda *_: 1 / 0)
     answer = say("rows")
     assert answer.code == 1
     file = Path(answer.err.split("traceback in ")[1].split(";")[0])
@@ -127,7 +129,7 @@ def test_a_reader_that_went_away_under_the_progress_bar(say: Say, monkeypatch: p
             sys.exit(1)  # as rich does
 
     monkeypatch.setattr(search, "run", broken)
-    monkeypatch.setattr("ult_lightning.cli._exit.mute_stdout", lambda: None)
+    monkeypatch.setattr("ult_lightning.cli.console.exit.mute_stdout", lambda: None)
     answer = say("search", *TINY)
     assert (answer.code, answer.err) == (141, "")
 

@@ -347,7 +347,7 @@ def test_what_comes_into_the_way_meanwhile_is_not_replaced(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    monkeypatch.setattr("ult_lightning.cli.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it"))
+    monkeypatch.setattr("ult_lightning.cli.verbs.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it"))
     answer = say("search", *TINY, "out=it")
     assert answer.code == 2
     assert (
@@ -477,7 +477,7 @@ def test_memory_that_does_not_do(
     def hungry(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(f"ult_lightning.cli.{verb}.run", hungry)
+    monkeypatch.setattr(f"ult_lightning.cli.verbs.{verb}.run", hungry)
     answer = say(verb)
     assert answer.code == 2
     assert answer.sentence.startswith(said)

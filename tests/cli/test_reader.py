@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from ult_lightning.base import UltError
-from ult_lightning.cli._reader import Reader
-from ult_lightning.cli._tables import aligned, shown
+from ult_lightning.cli.config.reader import Reader
+from ult_lightning.cli.console.tables import aligned, shown
 
 
 def reader(**values: Any) -> Reader:

@@ -11,8 +11,9 @@ import pytest
 
 from tests.cli.conftest import TINY, Say
 from ult_lightning.base import UltError
-from ult_lightning.cli import _sweep, report, search
-from ult_lightning.cli._job import Place
+from ult_lightning.cli.console import sweep as _sweep
+from ult_lightning.cli.console.job import Place
+from ult_lightning.cli.verbs import report, search
 
 Body = Callable[[Any, Place], None]
 
@@ -198,7 +199,7 @@ def test_that_mend_works(say: Say, ran: list[int]) -> None:
 
 
 def test_a_folder_to_save_into_may_be_shared(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ult_lightning.cli.transfer.run", lambda cfg, place: None)
+    monkeypatch.setattr("ult_lightning.cli.verbs.transfer.run", lambda cfg, place: None)
     assert (
         say("transfer", "-m", "ticket=x", "targets=[digits]", "save=models", "head=ridge,logistic").code == 0
     )

@@ -19,8 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     ULT_TRACEBACK=1 asks for it.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    from ult_lightning.cli._exit import guarded
-    from ult_lightning.cli._process import lenient_streams
+    from ult_lightning.cli.console.exit import guarded
+    from ult_lightning.cli.console.process import lenient_streams
 
     lenient_streams()
     return guarded(lambda: _dispatch(arguments), arguments)
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     from ult_lightning.base import unknown
-    from ult_lightning.cli import _help
+    from ult_lightning.cli.console import help as _help
 
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(_help.OVERVIEW)
@@ -49,13 +49,13 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _runner(verb: str) -> Callable[[list[str]], int]:
     if verb == "rows":
-        from ult_lightning.cli.rows import rows
+        from ult_lightning.cli.verbs.rows import rows
 
         return rows
     if verb == "ticket":
-        from ult_lightning.cli.ticket import ticket
+        from ult_lightning.cli.verbs.ticket import ticket
 
         return ticket
-    from ult_lightning.cli._hydra import run_verb
+    from ult_lightning.cli.config.launch import run_verb
 
     return lambda rest: run_verb(verb, rest)

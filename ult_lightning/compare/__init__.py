@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ult_lightning.compare._cell import Machine as Machine
     from ult_lightning.compare._end_to_end import EndToEnd as EndToEnd
     from ult_lightning.compare._frozen import draw_mask as draw_mask
+    from ult_lightning.compare._frozen import with_random as with_random
     from ult_lightning.compare._grid import check_grid as check_grid
     from ult_lightning.compare._grid import run_cell as run_cell
     from ult_lightning.compare._grid import run_grid as run_grid
@@ -44,6 +45,7 @@ _HOMES = {
     "run_cell": "_grid",
     "run_grid": "_grid",
     "ticket_storage": "_bytes",
+    "with_random": "_frozen",
 }
 
 __all__ = sorted(_HOMES)

@@ -20,10 +20,10 @@ from ult_lightning.base import (
     unknown,
     unwritable,
 )
-from ult_lightning.cli import _sweep
-from ult_lightning.cli._conf import conf_folder, groups, hydra_version, options_of, verbs_of
-from ult_lightning.cli._messages import known_keys, sentence, unknown_key
-from ult_lightning.cli._process import output_refusal
+from ult_lightning.cli.config.folders import conf_folder, groups, hydra_version, options_of, verbs_of
+from ult_lightning.cli.console import sweep as _sweep
+from ult_lightning.cli.console.messages import known_keys, sentence, unknown_key
+from ult_lightning.cli.console.process import output_refusal
 
 _PLAIN = {
     "--hydra-help",
@@ -177,7 +177,7 @@ def _launch(verb: str, overrides: Sequence[str], *, swept: bool) -> None:
     from hydra import main as hydra_main
     from hydra.errors import MissingConfigException
 
-    job = import_module(f"ult_lightning.cli.{verb}").job
+    job = import_module(f"ult_lightning.cli.verbs.{verb}").job
     offered: set[str] = set()
     while True:
         try:

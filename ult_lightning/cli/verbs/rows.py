@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ult_lightning.base import fault, nearest, unknown
-from ult_lightning.cli._exit import DONE
-from ult_lightning.cli._plain import split_arguments
-from ult_lightning.cli._process import mute_stdout
+from ult_lightning.cli.console.exit import DONE
+from ult_lightning.cli.console.plain import split_arguments
+from ult_lightning.cli.console.process import mute_stdout
 
 if TYPE_CHECKING:
     from ult_lightning.results import RowStore

@@ -10,11 +10,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ult_lightning.base import UltError, load_plugins
-from ult_lightning.cli import _sweep
-from ult_lightning.cli._exit import GOES_ON, JobBug, bug_sentence, one_line, say
-from ult_lightning.cli._messages import sentence
-from ult_lightning.cli._process import plain_warnings
-from ult_lightning.cli._reader import Reader
+from ult_lightning.cli.config.reader import Reader
+from ult_lightning.cli.console import sweep as _sweep
+from ult_lightning.cli.console.exit import GOES_ON, JobBug, bug_sentence, one_line, say
+from ult_lightning.cli.console.messages import sentence
+from ult_lightning.cli.console.process import plain_warnings
 
 Body = Callable[[DictConfig, "Place"], "float | None"]
 

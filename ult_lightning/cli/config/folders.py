@@ -11,7 +11,7 @@ from ult_lightning.base import UltError
 
 def conf_folder() -> Path:
     """The folder `conf/`: inside the installed package, else beside it in a checkout. Raises UltError if neither."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parents[2]
     places = (package / "conf", package.parent / "conf")
     for place in places:
         if (place / "search.yaml").is_file():

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from ult_lightning.base import Options, fault, read_options, write_bytes
-from ult_lightning.cli import _settings as settings
-from ult_lightning.cli import _study as studies
-from ult_lightning.cli._job import Place, run_job
-from ult_lightning.cli._out import check_file, check_folder, refuse_read
-from ult_lightning.cli._reader import Reader
-from ult_lightning.cli._tables import shown, typed
+from ult_lightning.cli.config import typed as settings
+from ult_lightning.cli.config.reader import Reader
+from ult_lightning.cli.console.job import Place, run_job
+from ult_lightning.cli.console.outputs import check_file, check_folder, refuse_read
+from ult_lightning.cli.console.tables import shown, typed
+from ult_lightning.cli.verbs import _construct_study as studies
 
 if TYPE_CHECKING:
     from ult_lightning.tickets import Ticket

@@ -8,11 +8,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import without_repeats
-from ult_lightning.cli._out import check_folder
-from ult_lightning.cli._tables import aligned, shown
+from ult_lightning.cli.console.outputs import check_folder
+from ult_lightning.cli.console.tables import aligned, shown
 
 if TYPE_CHECKING:
-    from ult_lightning.cli._settings import Machine, Mirror
+    from ult_lightning.cli.config.typed import Machine, Mirror
     from ult_lightning.results import Row
 
 _MOST_LINES = 40

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ult_lightning.base import fault, nearest, trainer_arguments, unknown, unwritable
-from ult_lightning.cli._conf import conf_folder, groups, hydra_version, options_of
-from ult_lightning.cli._process import output_refusal
+from ult_lightning.cli.config.folders import conf_folder, groups, hydra_version, options_of
+from ult_lightning.cli.console.process import output_refusal
 
 _QUOTE = (
     "quote what holds spaces, commas or brackets: 'sources=[mnist5k,digits]', "
@@ -18,7 +18,7 @@ _QUOTE = (
 
 LIST_KEYS = frozenset({
     "sources", "targets", "arms", "seeds", "tasks", "shots", "tags", "loss_weights", "dense.lrs",
-    "exponents", "log", "exp", "wave", "chain", "fold", "pieces", "input_shape",
+    "exponents", "log", "exp", "wave", "chain", "fold", "pieces", "input_shape", "plugins",
 })  # fmt: skip
 """Keys that take a list; those of `options` may too."""
 

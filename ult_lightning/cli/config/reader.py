@@ -11,8 +11,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ult_lightning.base import UltError, fault, unknown
-from ult_lightning.cli._conf import experiment_keys
-from ult_lightning.cli._messages import missing_key, omegaconf_sentence
+from ult_lightning.cli.config.folders import experiment_keys
+from ult_lightning.cli.console.messages import missing_key, omegaconf_sentence
 
 
 class Reader:

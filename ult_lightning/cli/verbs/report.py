@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from ult_lightning.base import UltError, unknown, write_text
-from ult_lightning.cli._job import Place, run_job
-from ult_lightning.cli._out import check_folder
-from ult_lightning.cli._reader import Reader
+from ult_lightning.cli.config.reader import Reader
+from ult_lightning.cli.console.job import Place, run_job
+from ult_lightning.cli.console.outputs import check_folder
 
 if TYPE_CHECKING:
     from ult_lightning.results import Row

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ult_lightning.base import UltError
-from ult_lightning.cli._process import mute_stdout, output_refusal, sigterm_as_ctrl_c
+from ult_lightning.cli.console.process import mute_stdout, output_refusal, sigterm_as_ctrl_c
 
 DONE, FAILED, USER_ERROR, STOPPED, BROKEN_PIPE, TERMINATED = 0, 1, 2, 130, 141, 143
 GOES_ON = "what is finished is kept, the same command goes on from there."

@@ -23,7 +23,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
 from ult_lightning.base import UltError, fault, write_text
-from ult_lightning.cli._conf import reference
+from ult_lightning.cli.config.folders import reference
 
 NOTE = "ult_status.json"
 CLAIMS = ".claims"

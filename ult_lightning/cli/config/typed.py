@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from ult_lightning.base import TRAINER_SCIENCE, UltError, check_trainer_arguments, fault, unknown
-from ult_lightning.cli._reader import Reader
+from ult_lightning.cli.config.reader import Reader
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task, TaskSpec

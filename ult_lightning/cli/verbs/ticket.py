@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ult_lightning.base import UltError, fault, unknown
-from ult_lightning.cli._exit import DONE
-from ult_lightning.cli._plain import split_arguments
+from ult_lightning.cli.console.exit import DONE
+from ult_lightning.cli.console.plain import split_arguments
 
 
 def ticket(arguments: list[str]) -> int:
@@ -24,7 +24,7 @@ def ticket(arguments: list[str]) -> int:
 
 def show(name: str, store: Path) -> None:
     """Print a ticket, by file or by id; every bit of the file is checked, and its mother drawn again where possible."""
-    from ult_lightning.cli.transfer import find_ticket_file
+    from ult_lightning.cli.verbs.transfer import find_ticket_file
     from ult_lightning.tickets import Ticket, describe
 
     path = find_ticket_file(name, store)

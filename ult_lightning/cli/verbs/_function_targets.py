@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import fault, nearest, unknown
-from ult_lightning.cli import _settings as settings
-from ult_lightning.cli._tables import aligned
+from ult_lightning.cli.config import typed as settings
+from ult_lightning.cli.console.tables import aligned
 
 if TYPE_CHECKING:
-    from ult_lightning.cli._reader import Reader
-    from ult_lightning.cli.transfer import TransferJob
+    from ult_lightning.cli.config.reader import Reader
+    from ult_lightning.cli.verbs.transfer import TransferJob
     from ult_lightning.data import FunctionSpec, TaskSpec
     from ult_lightning.nets import FrozenNetwork
     from ult_lightning.results import Row, RowStore

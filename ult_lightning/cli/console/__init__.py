@@ -1,0 +1,1 @@
+"""What stands around a verb: jobs, sweeps, sentences, help, tables."""
