@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from tests.cli.conftest import Say
 from ult_lightning.base import UltError
 from ult_lightning.cli.config import folders as _conf
-from ult_lightning.cli.config.folders import hydra_version
 from ult_lightning.cli.config.reader import Reader
 from ult_lightning.cli.console import messages as _messages
 from ult_lightning.cli.console.job import Place
@@ -42,7 +41,7 @@ NEEDED = {
 
 
 def composed(verb: str, *overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF), **hydra_version()):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(verb, overrides=[*NEEDED[verb], *overrides])
 
 
@@ -83,7 +82,7 @@ def test_every_experiment_can_be_read(path: Path) -> None:
     verbs = verbs_of_experiment(path)
     assert verbs, f"{path.name} does not open with its command"
     for verb in verbs:
-        with initialize_config_dir(str(CONF), **hydra_version()):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
             assert READERS[verb](compose(verb, overrides=[f"experiment={path.stem}"]))
 
 
@@ -93,7 +92,7 @@ def test_an_experiment_wins_over_the_root(verb: str, tmp_path: Path) -> None:
     folder.mkdir()
     key = {"search": "seed", "construct": "seed", "transfer": "seed", "compare": "out", "report": "out"}[verb]
     (folder / "mine.yaml").write_text(f"# @package _global_\n{key}: 77\n")
-    with initialize_config_dir(str(CONF), **hydra_version()):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         found = compose(
             verb, overrides=[*NEEDED[verb], f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
         )

@@ -15,7 +15,6 @@ from torch import nn
 from tests.cli.conftest import Answer, Say
 from ult_lightning import construct as rooms
 from ult_lightning.base import Options, option
-from ult_lightning.cli.config.folders import hydra_version
 from ult_lightning.cli.verbs import _construct_study as study
 from ult_lightning.cli.verbs.construct import read
 from ult_lightning.construct import FAMILIES, Family, FourierOptions
@@ -263,7 +262,7 @@ def test_a_quick_look_wins_over_what_an_experiment_repeats() -> None:
 def test_the_options_of_the_config(repo: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str(repo / "conf"), **hydra_version()):
+    with initialize_config_dir(str(repo / "conf"), version_base="1.3"):
         job = read(compose("construct", overrides=["family=fourier", "bound=3", "fold=true", "logger=none"]))
     assert (job.family, job.seed) == ("fourier", 0)
     assert job.options == FourierOptions(bound=3, fold=True)

@@ -347,7 +347,9 @@ def test_what_comes_into_the_way_meanwhile_is_not_replaced(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    monkeypatch.setattr("ult_lightning.cli.verbs.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it"))
+    monkeypatch.setattr(
+        "ult_lightning.cli.verbs.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it")
+    )
     answer = say("search", *TINY, "out=it")
     assert answer.code == 2
     assert (

@@ -59,10 +59,3 @@ def experiment_keys(overrides: Collection[str]) -> set[str]:
             if file.is_file():
                 keys |= {str(key) for key in OmegaConf.load(file) if key != "defaults"}
     return keys
-
-
-def hydra_version() -> dict[str, str]:
-    """The argument with which Hydra 1.3 behaves as 1.4 does by itself, where it is one."""
-    from hydra import __version__
-
-    return {"version_base": "1.3"} if tuple(map(int, __version__.split(".")[:2])) < (1, 4) else {}

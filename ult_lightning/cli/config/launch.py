@@ -20,7 +20,7 @@ from ult_lightning.base import (
     unknown,
     unwritable,
 )
-from ult_lightning.cli.config.folders import conf_folder, groups, hydra_version, options_of, verbs_of
+from ult_lightning.cli.config.folders import conf_folder, groups, options_of, verbs_of
 from ult_lightning.cli.console import sweep as _sweep
 from ult_lightning.cli.console.messages import known_keys, sentence, unknown_key
 from ult_lightning.cli.console.process import output_refusal
@@ -181,7 +181,7 @@ def _launch(verb: str, overrides: Sequence[str], *, swept: bool) -> None:
     offered: set[str] = set()
     while True:
         try:
-            hydra_main(config_path=str(conf_folder()), config_name=verb, **hydra_version())(job)()
+            hydra_main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(job)()
             return
         except MissingConfigException as missing:
             net = _missing_net(missing)

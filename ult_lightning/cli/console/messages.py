@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ult_lightning.base import fault, nearest, trainer_arguments, unknown, unwritable
-from ult_lightning.cli.config.folders import conf_folder, groups, hydra_version, options_of
+from ult_lightning.cli.config.folders import conf_folder, groups, options_of
 from ult_lightning.cli.console.process import output_refusal
 
 _QUOTE = (
@@ -158,7 +158,7 @@ def known_keys(verb: str, overrides: Sequence[str] = ()) -> list[str]:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
-    with initialize_config_dir(str(conf_folder()), **hydra_version()):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         for chosen in (list(overrides), []):
             try:
                 composed = compose(verb, overrides=chosen)
