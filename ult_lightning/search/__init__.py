@@ -1,16 +1,9 @@
 """Finding masks: one file per method, one per objective, one LightningModule."""
 
+from ult_lightning.search._frozen_on import frozen_on
 from ult_lightning.search._module import MaskSearch, optimizer_and_schedule
-from ult_lightning.search._run import (
-    EmptyLayerWarning,
-    SearchError,
-    VanishedBiasWarning,
-    find_ticket,
-    frozen_on,
-    science_config,
-    search_once,
-    ticket_id,
-)
+from ult_lightning.search._run import find_ticket, science_config, search_once, ticket_id
+from ult_lightning.search._running import EmptyLayerWarning, SearchError, VanishedBiasWarning
 from ult_lightning.search._search_settings import (
     SearchSettings,
     check_density,
