@@ -540,3 +540,22 @@ def test_callbacks_and_arguments_of_the_trainer_pass(say, tmp_path):
     assert answer.code == 0, answer.err
     assert list(tmp_path.rglob("metrics.csv"))
     assert "lr-SGD" in "".join(file.read_text() for file in tmp_path.rglob("metrics.csv"))
+
+
+def test_a_gpu_that_is_not_there_is_named_as_it_was_typed(say, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    answer = say("search", *TINY, "trainer=gpu")
+    assert answer.code == 2
+    assert "trainer.accelerator: got 'gpu', wanted auto or cpu" in answer.sentence
+
+
+def test_what_a_callback_lacks_is_no_bug_of_ours(say, monkeypatch):
+    from pytorch_lightning.callbacks import DeviceStatsMonitor
+
+    def setup(*_: Any) -> None:
+        raise ModuleNotFoundError("psutil is not installed.\nHINT: install it")
+
+    monkeypatch.setattr(DeviceStatsMonitor, "setup", setup)
+    answer = say("search", *TINY, "logger=csv", "callbacks=[lr_monitor,device_stats]")
+    assert answer.code == 2
+    assert answer.sentence.endswith("trainer: psutil is not installed. HINT: install it.")

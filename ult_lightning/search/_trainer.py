@@ -109,8 +109,14 @@ def fit_quietly(
     checkpoint: Path | None = None,
 ) -> None:
     """``trainer.fit``, from a checkpoint of ours if one is given; an interrupt of the user's stays one."""
-    with quiet_lightning():
-        trainer.fit(module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
+    try:
+        with quiet_lightning():
+            trainer.fit(module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
+    except (
+        MisconfigurationException,
+        ImportError,
+    ) as cause:  # a callback, logger or profiler that lacks something
+        raise UltError(f"trainer: {' '.join(str(cause).split()).rstrip('.')}.") from cause
     if trainer.interrupted:
         raise KeyboardInterrupt
 

@@ -96,7 +96,17 @@ def _device(reader: Reader) -> str:
     accelerator = reader.optional_word("trainer.accelerator") if reader.has("trainer.accelerator") else None
     if device != "auto" or accelerator in (None, "auto"):
         return device
-    return "cpu" if accelerator == "cpu" else "cuda"
+    if accelerator == "cpu":
+        return "cpu"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise fault(
+            "trainer.accelerator",
+            accelerator,
+            "auto or cpu, since this machine has no GPU that torch can use",
+        )
+    return "cuda"
 
 
 def task_specs(reader: Reader, key: str, limits: Mapping[str, int | None]) -> tuple[TaskSpec, ...]:
