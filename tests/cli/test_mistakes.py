@@ -552,7 +552,7 @@ def test_a_gpu_that_is_not_there_is_named_as_it_was_typed(say, monkeypatch):
 def test_what_a_callback_lacks_is_no_bug_of_ours(say, monkeypatch):
     from pytorch_lightning.callbacks import DeviceStatsMonitor
 
-    def setup(*_: Any) -> None:
+    def setup(*_: Any, **__: Any) -> None:
         raise ModuleNotFoundError("psutil is not installed.\nHINT: install it")
 
     monkeypatch.setattr(DeviceStatsMonitor, "setup", setup)
