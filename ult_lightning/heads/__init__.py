@@ -21,7 +21,14 @@ from ult_lightning.heads._lstsq import (
     least_squares,
 )
 from ult_lightning.heads._ridge import LAMBDAS, RidgeStatistics, ridge_path, ridge_path_dual
-from ult_lightning.heads._task_model import TaskModel, TaskModelError
+from ult_lightning.heads._task_model import (
+    SavedHead,
+    TaskModel,
+    TaskModelError,
+    check_head,
+    read_heads,
+    write_heads,
+)
 
 __all__ = [
     "FUNCTION_HEADS",
@@ -36,13 +43,17 @@ __all__ = [
     "LinearHead",
     "LogisticSolver",
     "RidgeStatistics",
+    "SavedHead",
     "TaskModel",
     "TaskModelError",
     "check_function_options",
+    "check_head",
     "check_options",
     "function_head_options",
     "least_squares",
     "option_defaults",
+    "read_heads",
     "ridge_path",
     "ridge_path_dual",
+    "write_heads",
 ]
