@@ -79,6 +79,7 @@ def test_it_fits_tests_predicts_and_loads_from_its_checkpoint(
     again = TicketModule.load_from_checkpoint(tmp_path / "mine.ckpt", map_location="cpu", weights_only=True)
     assert again.network.fingerprint() == before
     assert again.options == module.options
+    assert again.descriptions == module.descriptions != {}
     x = torch.randn(3, 3, 32, 32)
     assert torch.equal(again(x, "theirs"), module.eval()(x, 1))
     first, second = trainer(tmp_path).predict(again, datamodule=data)

@@ -116,7 +116,8 @@ class TicketModule(LightningModule):
     solves for them instead. The network has no gradient, is in no optimizer and stays in eval mode; if it is not the same
     after a fit or a test as when it was built, ``FrozenError`` is raised. Batches are those of ``TaskDataModule``: a list of
     ``TaskBatch`` to train on, one ``TaskBatch`` for all else. ``Trainer.test`` logs ``test/<task>``, ``Trainer.predict``
-    gives logits (b, k).
+    gives logits (b, k). On several devices a Trainer needs ``strategy="ddp_find_unused_parameters_true"`` where tasks
+    alternate.
 
     Example::
 
