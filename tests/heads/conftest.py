@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ult_lightning.heads import HEADS, HeadFit
+
 
 class FakeNetwork(nn.Module):
     """relu(A x + c) of the flattened image, (b, 3, 32, 32) -> (b, d), frozen."""
@@ -110,6 +112,12 @@ def make_task(train: int = 120, valid: int = 40, test: int = 60, classes: int = 
         return FakeSplit(images, labels)
 
     return FakeTask(classes, split(train), split(valid), split(test))
+
+
+def fit(head: str, stream: Any, *, seed: int = 0, **options: Any) -> HeadFit:
+    """A head by name, with options as they are typed."""
+    member = HEADS.get(head)
+    return member.fit(stream, member.read(options), seed=seed)
 
 
 def without_class(task: FakeTask, label: int) -> FakeTask:

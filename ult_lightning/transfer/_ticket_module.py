@@ -305,10 +305,11 @@ class TicketModule(LightningModule):
         datamodule.prepare_data()
         datamodule.setup("fit")
         self._meet(datamodule)
-        options = {} if lambdas is None else {"lambdas": lambdas}
+        ridge = HEADS.get("ridge")
+        options = ridge.read({} if lambdas is None else {"lambdas": lambdas})
         accuracies = {}
         for name, head, task in zip(self.names, self.heads, datamodule.tasks, strict=True):
-            fit = HEADS.get("ridge")(FeatureStream(self.network, task, device=str(self.device)), **options)
+            fit = ridge.fit(FeatureStream(self.network, task, device=str(self.device)), options, seed=0)
             cast(ProbeHead, head).set(fit.head)
             accuracies[name] = fit.valid_accuracy
         self._check_frozen()
