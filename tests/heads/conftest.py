@@ -43,7 +43,7 @@ class FakeNetwork(nn.Module):
         return self.map(x.flatten(1)).relu()
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.map.weight.numpy().tobytes() + self.map.bias.numpy().tobytes()).hexdigest()
+        return hashlib.sha256(b"".join(p.cpu().numpy().tobytes() for p in self.parameters())).hexdigest()
 
 
 @dataclass(frozen=True)

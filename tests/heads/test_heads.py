@@ -52,7 +52,7 @@ def test_a_head_learns_and_says_how(name: str, network: Any, task: Any) -> None:
     assert fit.valid_accuracy > 0.7
     assert fit.valid_accuracy == fit.grid.score == max(accuracy for _, accuracy in fit.grid.path if accuracy)
     assert next(iter(fit.hyper.values())) == fit.grid.best
-    assert stream.seconds > 0
+    assert stream.images == {"ridge": 120, "logistic": 120, "sgd": 8 * 112}[name]
 
 
 @pytest.mark.parametrize("name", HEADS.names())
@@ -63,6 +63,7 @@ def test_a_head_is_the_same_every_time(name: str, network: Any, task: Any) -> No
     state = torch.get_rng_state()
     second = fit_head(name, FeatureStream(network, task), seed=3, **QUICK[name])
     assert torch.equal(first.head.weight, second.head.weight)
+    assert torch.equal(first.head.bias, second.head.bias)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -71,8 +72,11 @@ def test_a_class_missing_in_training_is_no_obstacle(name: str, network: Any, tas
     result = transfer(network, lacking(task, 2), head=name, options=QUICK[name], keep_predictions=True)
     assert result.predictions is not None
     assert result.fit.head.classes == 3
-    assert int(result.predictions.max()) < 2 or name != "ridge"
-    assert 0.4 < result.accuracy < 0.7
+    known = task.test.labels < 2
+    assert (result.predictions[known] == task.test.labels[known]).double().mean() >= 0.8
+    assert result.accuracy <= 2 / 3
+    if name == "ridge":
+        assert int(result.predictions.max()) == 1
 
 
 @pytest.mark.parametrize("name", HEADS.names())

@@ -79,8 +79,9 @@ def test_bytes_and_floats_of_any_size_agree(model: TaskModel, c: int, side: int)
     x = images(3, c, side)
     logits = model(x)
     assert logits.shape == (3, 3)
-    near = 1e-3 if side in (28, 32) else 0.3  # resized bytes are rounded to whole levels
-    torch.testing.assert_close(model(x.float() / 255), logits, atol=near, rtol=near)
+    near = 1e-4 if side in (28, 32) else 0.1  # resized bytes are rounded to whole levels
+    torch.testing.assert_close(model(x.float() / 255), logits, atol=near, rtol=0)
+    assert logits[:, :2].abs().mean() > 5
     torch.testing.assert_close(model(x[:1]), logits[:1], atol=1e-4, rtol=1e-4)
     assert model(x[:0]).shape == (0, 3)
 

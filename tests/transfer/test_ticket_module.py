@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 
 from tests.search.host_reads import HostReads
-from ult_lightning import Mask, MotherSpec, TaskModel, Ticket, TicketModule, UltError, load_task
+from ult_lightning import Mask, MotherSpec, TaskModel, Ticket, TicketError, TicketModule, UltError, load_task
 from ult_lightning.data import Task, TaskDataModule
 from ult_lightning.heads import FrozenError, TaskModelError
 from ult_lightning.nets import as_arrays, build_mother, fingerprint, maskable, statistics
@@ -209,6 +209,29 @@ def test_one_head_is_a_task_model_and_back(ticket: Ticket, tasks: list[Task], tm
     again = TicketModule.load(model.save(tmp_path / "back.model"))
     assert again.names == [tasks[0].id]
     assert torch.equal(again.task_model(0)(images), model(images))
+
+
+def test_a_mother_of_your_own_comes_back_by_its_factory(tasks: list[Task], tmp_path: Path) -> None:
+    def factory() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, stride=4, bias=False), torch.nn.Flatten())
+
+    mother = build_mother(MotherSpec("module", norm="none", seed=1), factory)
+    whole = Mask({name: np.ones(tuple(p.shape), bool) for name, p in maskable(mother.body).items()})
+    own = Ticket(mother.spec, whole, {}, fingerprint(mother.body), module=factory)
+    module = TicketModule(own, CLASSES)
+    module.fit_ridge(data_of(tasks))
+    loop = trainer(tmp_path)
+    accuracies = accuracies_of(loop, module, data_of(tasks))
+    loop.save_checkpoint(tmp_path / "own.ckpt")
+    path = module.save(tmp_path / "own.model")
+    for again in (
+        TicketModule.load_from_checkpoint(tmp_path / "own.ckpt", module=factory),
+        TicketModule.load(path, module=factory),
+    ):
+        assert accuracies_of(trainer(tmp_path), again, data_of(tasks)) == accuracies
+        assert torch.equal(again.task_model("ours").weight, module.task_model("ours").weight)
+    with pytest.raises(TicketError, match="module=your_factory"):
+        TicketModule.load(path)
 
 
 def test_data_of_other_tasks_are_refused(ticket: Ticket, tasks: list[Task], tmp_path: Path) -> None:
