@@ -144,7 +144,8 @@ def accuracies(network: FrozenNetwork) -> dict[str, list[float]]:
         stream = InMemory(FeatureStream(network, make_task(seed), precision="bf16"))
         features, labels = stream.parts["test"]
         for head, options in (("ridge", {}), ("sgd", {"epochs": EPOCHS})):
-            fit = HEADS.get(head)(stream, seed=seed, **options)
+            member = HEADS.get(head)
+            fit = member.fit(stream, member.read(options), seed=seed)
             found[head].append(float((fit.head(features).argmax(1) == labels).float().mean()))
     return found
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ult_lightning.tickets import MotherSpec as MotherSpec
     from ult_lightning.tickets import Ticket as Ticket
     from ult_lightning.tickets import TicketError as TicketError
+    from ult_lightning.transfer import TicketModule as TicketModule
 
     __version__: str
 
@@ -34,6 +35,7 @@ _ROOMS = {
     "TaskSpec": "data",
     "Ticket": "tickets",
     "TicketError": "tickets",
+    "TicketModule": "transfer",
     "find_ticket": "search",
     "load_task": "data",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "TaskSpec",
     "Ticket",
     "TicketError",
+    "TicketModule",
     "UltError",
     "__version__",
     "find_ticket",

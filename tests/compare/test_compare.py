@@ -299,7 +299,7 @@ def test_classes_that_the_source_lacks_are_unseen(tmp_path):
             "option of arm.dense_converged: got 'doublings'.*max_doublings",
         ),
         ({"head": "rigde"}, "head: got 'rigde'.*ridge"),
-        ({"head_options": {"lambda": [1]}}, "head.ridge option: got 'lambda'.*lambdas"),
+        ({"head_options": {"lambda": [1]}}, "option of head.options: got 'lambda'.*lambdas"),
         ({"head_options": {"lambdas": [0]}}, "head.options.lambdas: got 0"),
         ({"head": "sgd", "head_options": {"epochs": 0}}, "head.options.epochs: got 0"),
     ],

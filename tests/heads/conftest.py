@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ult_lightning.heads import HEADS, HeadFit
+
 
 class FakeNetwork(nn.Module):
     """relu(A x + c) of the flattened image, (b, 3, 32, 32) -> (b, d), frozen."""
@@ -41,7 +43,7 @@ class FakeNetwork(nn.Module):
         return self.map(x.flatten(1)).relu()
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.map.weight.numpy().tobytes() + self.map.bias.numpy().tobytes()).hexdigest()
+        return hashlib.sha256(b"".join(p.cpu().numpy().tobytes() for p in self.parameters())).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,12 @@ def make_task(train: int = 120, valid: int = 40, test: int = 60, classes: int = 
         return FakeSplit(images, labels)
 
     return FakeTask(classes, split(train), split(valid), split(test))
+
+
+def fit(head: str, stream: Any, *, seed: int = 0, **options: Any) -> HeadFit:
+    """A head by name, with options as they are typed."""
+    member = HEADS.get(head)
+    return member.fit(stream, member.read(options), seed=seed)
 
 
 def without_class(task: FakeTask, label: int) -> FakeTask:

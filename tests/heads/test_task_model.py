@@ -79,8 +79,9 @@ def test_bytes_and_floats_of_any_size_agree(model: TaskModel, c: int, side: int)
     x = images(3, c, side)
     logits = model(x)
     assert logits.shape == (3, 3)
-    near = 1e-3 if side in (28, 32) else 0.3  # resized bytes are rounded to whole levels
-    torch.testing.assert_close(model(x.float() / 255), logits, atol=near, rtol=near)
+    near = 1e-4 if side in (28, 32) else 0.1  # resized bytes are rounded to whole levels
+    torch.testing.assert_close(model(x.float() / 255), logits, atol=near, rtol=0)
+    assert logits[:, :2].abs().mean() > 5
     torch.testing.assert_close(model(x[:1]), logits[:1], atol=1e-4, rtol=1e-4)
     assert model(x[:0]).shape == (0, 3)
 
@@ -133,7 +134,7 @@ def test_nothing_in_a_model_can_be_trained(model: TaskModel) -> None:
 
 def test_every_flipped_bit_is_refused(model: TaskModel, tmp_path: Path) -> None:
     content = model.save(tmp_path / "toy").read_bytes()
-    assert _unseal(content, "toy") == TASK
+    assert _unseal(content, "toy") == [("toy", TASK)]
     end = 8 + int.from_bytes(content[:8], "little")
     places = [*range(8 * end), *random.Random(0).sample(range(8 * end, 8 * len(content)), 500)]
     assert len(places) > 4000
@@ -176,7 +177,7 @@ def test_a_future_format_is_named(model: TaskModel, tmp_path: Path) -> None:
     path = model.save(tmp_path / "toy")
     path.write_bytes(resealed(path.read_bytes(), b'format\\":1,\\"task', b'format\\":7,\\"task'))
     with pytest.raises(
-        TaskModelError, match=r"task model format 7.*wanted format 1; a newer ult_lightning wrote it"
+        TaskModelError, match=r"task model format 7.*wanted format 1 to 2; a newer ult_lightning wrote it"
     ):
         TaskModel.load(path, module=body)
 

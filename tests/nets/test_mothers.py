@@ -80,11 +80,15 @@ def test_maps_are_never_upsampled():
     [
         (MotherSpec("cnov4"), "net: got 'cnov4'.*conv4"),
         (MotherSpec("conv4", init="kaimng_normal"), "init: got 'kaimng_normal'.*kaiming_normal"),
-        (MotherSpec("conv4", options={"widht": 2}), "net.options.widht.*width"),
+        (MotherSpec("conv4", options={"widht": 2}), "option of net.options: got 'widht'.*did you mean width"),
         (MotherSpec("conv4", options={"width": 0}), "net.options.width: got 0"),
         (MotherSpec("conv4", options={"trunk": "mlp"}), "net.options.trunk: got 'mlp'"),
         (MotherSpec("conv", options={"channels": ["M"] * 6 + [3]}), "max-pools that fit"),
         (MotherSpec("conv", options={"channels": []}), "net.options.channels"),
+        (MotherSpec("conv", options={"channels": ["M", "x"]}), "net.options.channels: got 'x'"),
+        (MotherSpec("conv", options={"channels": ["M"]}), "at least one channel count beside M"),
+        (MotherSpec("resnet18", options={"width": 2}), "net.options.width: got 2, wanted no options here"),
+        (MotherSpec("torchvision"), "net.options.name: got None"),
         (MotherSpec("torchvision", options={"name": "mobilnet_v2"}), "mobilenet_v2"),
         (MotherSpec("torchvision", options={"name": "alexnet"}), "runs on inputs of 3x32x32"),
         (MotherSpec("torchvision", options={"name": "vit_b_16"}), "runs on inputs of 3x32x32"),
@@ -119,14 +123,16 @@ def test_a_ticket_network_is_the_mother_times_the_mask():
     torch.testing.assert_close(ticket.network()(x), expected)
 
 
-def test_embedded_weights_do_not_need_the_seed(tmp_path):
+def test_embedded_weights_do_not_need_the_seed(tmp_path, monkeypatch):
+    """Where streams draw nothing, the archive gives the same features, and the plain file is refused."""
     ticket = ticket_of(mother("conv2"))
-    plain = Ticket.load(ticket.save(tmp_path / "a.ticket"))
-    whole = Ticket.load(ticket.save(tmp_path / "b.ticket", weights=True))
-    assert whole.weights is not None
-    assert plain.weights is None
+    plain, whole = ticket.save(tmp_path / "a.ticket"), ticket.save(tmp_path / "b.ticket", weights=True)
     x = torch.randn(2, 3, 32, 32)
-    assert torch.equal(plain.network()(x), whole.network()(x))
+    wanted = Ticket.load(plain).network()(x)
+    monkeypatch.setattr("ult_lightning.nets._mother.draw_parameters", lambda *_: None)
+    assert torch.equal(Ticket.load(whole).network()(x), wanted)
+    with pytest.raises(TicketError, match="the mother drawn here has the fingerprint"):
+        Ticket.load(plain)
 
 
 def test_another_input_size_is_one_sentence():
@@ -164,8 +170,10 @@ def test_estimated_statistics_are_the_mean_over_the_batches():
     built = mother("conv2")
     batches = [torch.randn(16, 3, 32, 32) * 2 + 1 for _ in range(3)]
     estimate_statistics(built, batches)
-    maps = torch.stack([built.body[0](x).mean((0, 2, 3)) for x in batches])
-    torch.testing.assert_close(statistics(built.body)["1.running_mean"], maps.mean(0), rtol=1e-4, atol=1e-5)
+    maps = [built.body[0](x) for x in batches]
+    mean, variance = (torch.stack([f(m, (0, 2, 3)) for m in maps]).mean(0) for f in (torch.mean, torch.var))
+    torch.testing.assert_close(statistics(built.body)["1.running_mean"], mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(statistics(built.body)["1.running_var"], variance, rtol=1e-4, atol=1e-5)
     assert not any(m.training for m in freeze(built).modules())
 
 

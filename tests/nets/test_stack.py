@@ -93,4 +93,4 @@ def test_a_fault_names_the_layer(layers, message):
 @pytest.mark.parametrize("gain", [0, -1.0, math.inf, True, "2"])
 def test_a_gain_is_a_finite_number_above_zero(gain):
     with pytest.raises(UltError, match=r"net.options.gain"):
-        NETS.get("stack")({"layers": CNN, "gain": gain}, norm="none", bias=True, shape=(2, 8, 9))
+        NETS.get("stack").build({"layers": CNN, "gain": gain}, norm="none", bias=True, shape=(2, 8, 9))

@@ -127,14 +127,14 @@ def test_the_frozen_network_runs_the_small_form_and_prints_it():
     ("net", "options", "message"),
     [
         ("univariate", {"chain": [5]}, r"net\.options\.chain: got \[5\], wanted two or three widths"),
-        ("univariate", {"chain": [5, 0]}, r"wanted two or three widths of at least 1"),
+        ("univariate", {"chain": [5, 0]}, r"net\.options\.chain: got 0, wanted a whole number at least 1"),
         (
             "polynomial",
             {"features": 0},
-            r"net\.options\.features: got 0, wanted a whole number of at least 1",
+            r"net\.options\.features: got 0, wanted a whole number at least 1",
         ),
-        ("fourier", {"gain": 0}, r"net\.options\.gain: got 0, wanted a finite number other than 0"),
-        ("polynomial", {"fold": [3, 3]}, r"net\.options\.fold: got \[3, 3\], wanted an option of polynomial"),
+        ("fourier", {"gain": 0}, r"net\.options\.gain: got 0.0, wanted a finite number other than 0"),
+        ("polynomial", {"fold": [3, 3]}, r"option of net\.options: got 'fold', wanted one of exp, features"),
     ],
 )
 def test_wrong_options_are_named(net, options, message):

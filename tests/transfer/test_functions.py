@@ -19,7 +19,6 @@ from ult_lightning.data import FunctionTask, exponents_up_to, load_functions
 from ult_lightning.heads import (
     FUNCTION_HEADS,
     FrozenError,
-    function_head_options,
     least_squares,
 )
 from ult_lightning.transfer import transfer_functions
@@ -64,8 +63,8 @@ def a_task(name: str = "polynomials:3", inputs: int = 2) -> FunctionTask:
 
 def test_every_function_head_is_here() -> None:
     assert FUNCTION_HEADS.names() == ("lstsq",)
-    assert function_head_options("lstsq") == {"points": None, "rcond": 1e-10}
-    assert function_head_options("lstsq", {"points": 9})["points"] == 9
+    assert FUNCTION_HEADS.get("lstsq").read().to_dict() == {"points": None, "rcond": 1e-10}
+    assert FUNCTION_HEADS.get("lstsq").read({"points": 9}).given() == {"points": 9}
 
 
 @pytest.mark.parametrize("head", FUNCTION_HEADS.names())

@@ -49,7 +49,7 @@ def test_digits_are_read_by_a_random_ticket_and_a_ridge_head(digits: Task, optio
     result = transfer(ticket.network(), digits)  # type: ignore[arg-type]
     assert result.accuracy > 0.9
     assert result.n_test == len(digits.test)
-    assert result.fingerprint_before == ticket.network().fingerprint()  # type: ignore[operator]
+    assert result.fingerprint_after == ticket.network().fingerprint()  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("head", HEADS.names())

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ult_lightning.base import Options, fault, option, read_options
 from ult_lightning.compare.arms import ARMS
 from ult_lightning.data import TaskSpec
-from ult_lightning.heads import check_options
+from ult_lightning.heads import HEADS
 from ult_lightning.search import SearchSettings
 from ult_lightning.tickets import MotherSpec
 
@@ -68,7 +68,7 @@ class CompareSettings:
             if not isinstance(options, Mapping):
                 raise fault(f"arm.{arm}", options, "options with values")
             read_options(ARMS.get(arm).options, options, key=f"arm.{arm}")
-        check_options(self.head, self.head_options)
+        HEADS.get(self.head).read(self.head_options)
         for seed in self.seeds:
             if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
                 raise fault("seeds", list(self.seeds), "whole numbers, at least 0")

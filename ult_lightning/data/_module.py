@@ -27,7 +27,8 @@ class TaskDataModule(LightningDataModule):
     A training batch is a list of `TaskBatch` (x, y, task), any other batch a single one. Of several devices, each trains
     on its own equal part of each batch (`batch_size` is that of all together) and evaluates on all images, so that what
     each of them measures is the measure. A policy or mixing that is none, and batches that the devices cannot share,
-    raise DataError when training starts. `validation`: whether training is interrupted to validate.
+    raise DataError when training starts. `validation`: whether training is interrupted to validate. `range` is that of all
+    images.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class TaskDataModule(LightningDataModule):
             "steps_per_epoch": steps_per_epoch,
             "augment": augment,
         }
-        self._range: Range = range
+        self.range: Range = range
         self._eval_batch_size, self._validation = eval_batch_size, validation
         loaded = tuple(task for task in self._wanted if isinstance(task, Task))
         self.tasks: tuple[Task, ...] = loaded if len(loaded) == len(self._wanted) else ()
@@ -73,7 +74,7 @@ class TaskDataModule(LightningDataModule):
     @property
     def steps_per_epoch(self) -> int:
         """The length of the training stream; raises DataError while the tasks are not loaded."""
-        return len(TaskStream(self._loaded(), range=self._range, **self._training))
+        return len(TaskStream(self._loaded(), range=self.range, **self._training))
 
     def prepare_data(self) -> None:
         """Download and prepare what is not there yet, once per machine."""
@@ -95,7 +96,7 @@ class TaskDataModule(LightningDataModule):
         """The training stream, of several devices this one's part of it."""
         rank, world_size = self._place()
         options = {**self._training, "rank": rank, "world_size": world_size}
-        return TaskStream(self._loaded(), range=self._range, **options)
+        return TaskStream(self._loaded(), range=self.range, **options)
 
     def val_dataloader(self) -> list[TaskBatches]:
         """One loader per task over its validation part; none without `validation`."""
@@ -117,7 +118,7 @@ class TaskDataModule(LightningDataModule):
 
     def _loaders(self, split: Part) -> list[TaskBatches]:
         return [
-            TaskBatches(task, split, position=place, batch_size=self._eval_batch_size, range=self._range)
+            TaskBatches(task, split, position=place, batch_size=self._eval_batch_size, range=self.range)
             for place, task in enumerate(self._loaded())
         ]
 

@@ -3,46 +3,39 @@
 from ult_lightning.heads import _logistic as _logistic  # registers itself
 from ult_lightning.heads import _sgd as _sgd  # registers itself
 from ult_lightning.heads._features import FeatureStream, FrozenError
-from ult_lightning.heads._linear import (
-    HEADS,
-    OPTIONS,
-    HeadFit,
-    HeadPath,
-    LinearHead,
-    check_options,
-    option_defaults,
-)
+from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, LinearHead
 from ult_lightning.heads._logistic import LogisticSolver
-from ult_lightning.heads._lstsq import (
-    FUNCTION_HEADS,
-    FunctionFit,
-    check_function_options,
-    function_head_options,
-    least_squares,
-)
+from ult_lightning.heads._lstsq import FUNCTION_HEADS, FunctionFit, least_squares
 from ult_lightning.heads._ridge import LAMBDAS, RidgeStatistics, ridge_path, ridge_path_dual
-from ult_lightning.heads._task_model import TaskModel, TaskModelError
+from ult_lightning.heads._task_model import (
+    SavedHead,
+    TaskModel,
+    TaskModelError,
+    check_head,
+    read_heads,
+    write_heads,
+)
 
 __all__ = [
     "FUNCTION_HEADS",
     "HEADS",
     "LAMBDAS",
-    "OPTIONS",
     "FeatureStream",
     "FrozenError",
     "FunctionFit",
+    "Head",
     "HeadFit",
     "HeadPath",
     "LinearHead",
     "LogisticSolver",
     "RidgeStatistics",
+    "SavedHead",
     "TaskModel",
     "TaskModelError",
-    "check_function_options",
-    "check_options",
-    "function_head_options",
+    "check_head",
     "least_squares",
-    "option_defaults",
+    "read_heads",
     "ridge_path",
     "ridge_path_dual",
+    "write_heads",
 ]

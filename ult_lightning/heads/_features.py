@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import UltError, fault
-from ult_lightning.heads._linear import at_least
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
@@ -62,7 +61,9 @@ class FeatureStream:
         self.precision = precision
         self.device = torch.device(device)
         fitting = BATCH_SIZES[precision] if self.device.type == "cpu" else GPU_BATCH_SIZE
-        self.batch_size = at_least("batch_size", fitting if batch_size is None else batch_size, 1)
+        self.batch_size = fitting if batch_size is None else batch_size
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise fault("batch_size", batch_size, "a whole number of at least 1")
         self.network = network.to(self.device).eval()
         self.task = task.to(device)
         self.dim, self.classes = int(network.dim), int(task.classes)

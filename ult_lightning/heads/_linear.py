@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from ult_lightning.base import Grown, Registry, fault, grow_grid, unknown
+from ult_lightning.base import Grown, Options, Registry, fault, grow_grid, read_options
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -92,27 +93,25 @@ class HeadFit:
     seconds: float = field(default=math.nan)
 
 
-HeadMaker = Callable[..., HeadFit]
-HEADS: Registry[HeadMaker] = Registry("head")
-"""Fits ``(stream: FeatureStream, *, seed: int, **options) -> HeadFit``; the options are those of ``OPTIONS``."""
+@dataclass(frozen=True)
+class Head(Generic[R]):
+    """A way to fit heads.
 
-OPTIONS: Registry[Callable[..., Any]] = Registry("head")
-"""Per head, its options as keywords with their defaults, to their checked values; what a fit takes is known before any work."""
+    ``options`` is the dataclass of what it takes; ``fit`` is called with the data, an instance of that, and keywords:
+    ``(stream: FeatureStream, options, *, seed: int) -> HeadFit`` for images,
+    ``(sample, options, *, dim: int) -> FunctionFit`` for functions.
+    """
+
+    options: type[Options]
+    fit: Callable[..., R]
+
+    def read(self, values: Mapping[str, Any] | None = None) -> Options:
+        """The options from plain values; raises ``UltError`` that names ``head.options.x``."""
+        return read_options(self.options, values, key="head.options")
 
 
-def check_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options as keywords; ``UltError`` for an unknown head, and an option or a value that the head does not take."""
-    known = tuple(option_defaults(head))
-    for name in options or {}:
-        if name not in known:
-            raise unknown(f"head.{head} option", str(name), known)
-    OPTIONS.get(head)(**dict(options or {}))
-    return dict(options or {})
-
-
-def option_defaults(head: str) -> dict[str, Any]:
-    """The options that a head takes, with their defaults; raises ``UltError`` for an unknown head."""
-    return {p.name: p.default for p in inspect.signature(OPTIONS.get(head)).parameters.values()}
+HEADS: Registry[Head[HeadFit]] = Registry("head")
+"""Heads for image tasks, by name."""
 
 
 def validated(path: HeadPath, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[float, float]:
@@ -147,35 +146,3 @@ def choose(
     if grown.score == -math.inf:
         raise fault(argument, list(values), "a value with a finite head", f"{path.values[0]:g} is one")
     return grown
-
-
-def number(argument: str, value: object, *, below: float = math.inf) -> float:
-    """``value`` if it is a number from 0 to below ``below``, else ``UltError``."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < below:
-        raise fault(
-            argument,
-            value,
-            "a finite number, 0 or above" if below == math.inf else f"a number from 0 to below {below:g}",
-        )
-    return float(value)
-
-
-def numbers(argument: str, values: object) -> tuple[float, ...]:
-    """A non-empty sequence of finite numbers above 0, each once, as floats, else ``UltError``."""
-    wanted = "a list of finite numbers above 0, each once"
-    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-        raise fault(argument, values, wanted)
-    for value in values:
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not good or value <= 0:
-            raise fault(argument, value, wanted)
-    if len(set(values)) != len(values):
-        raise fault(argument, list(values), wanted)
-    return tuple(float(value) for value in values)
-
-
-def at_least(argument: str, value: object, low: int) -> int:
-    """``value`` if it is a whole number of at least ``low``, else ``UltError``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise fault(argument, value, f"a whole number of at least {low}")
-    return value

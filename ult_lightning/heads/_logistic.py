@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ult_lightning.base import grow_grid
-from ult_lightning.heads._linear import (
-    HEADS,
-    OPTIONS,
-    HeadFit,
-    HeadPath,
-    LinearHead,
-    at_least,
-    numbers,
-    validated,
-)
+from ult_lightning.base import Options, grow_grid, option
+from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, LinearHead, validated
 from ult_lightning.heads._ridge import inverse_std
 
 if TYPE_CHECKING:
@@ -110,26 +102,22 @@ class LogisticSolver:
         return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases))
 
 
-@OPTIONS.register("logistic")
-def logistic_options(
-    *,
-    penalties: Sequence[float] = PENALTIES,
-    max_iter: int = MAX_ITER,
-) -> tuple[tuple[float, ...], int]:
-    """The penalties as floats, and the limit; raises ``UltError`` for what they cannot be."""
-    return numbers("head.options.penalties", penalties), at_least("head.options.max_iter", max_iter, 1)
+@dataclass(frozen=True)
+class LogisticOptions(Options):
+    """``penalties``: L2 penalties, of which validation chooses one; ``max_iter``: iterations for each."""
+
+    penalties: tuple[float, ...] = option(PENALTIES, above=0, distinct=True)
+    max_iter: int = option(MAX_ITER, least=1)
 
 
-@HEADS.register("logistic")
-def fit_logistic(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
+def fit_logistic(stream: FeatureStream, options: LogisticOptions, *, seed: int = 0) -> HeadFit:
     """One pass, then L-BFGS per L2 penalty, with the penalty chosen on validation (ties: the larger one).
 
-    ``penalties`` weigh |W|^2 / 2 against the mean cross-entropy on standardised features, and grow by decades where the best
-    is the smallest or the largest; ``max_iter`` is per penalty. All features are kept: n * d * 4 bytes. ``seed`` is not used: nothing is random here.
+    Penalties weigh |W|^2 / 2 against the mean cross-entropy on standardised features, and grow by decades where the best
+    is the smallest or the largest. All features are kept: n * d * 4 bytes. ``seed`` is not used: nothing is random here.
     """
-    values, limit = logistic_options(**options)
     features, labels = stream.collect("train")
-    solver = LogisticSolver(features, labels, stream.classes, max_iter=limit)
+    solver = LogisticSolver(features, labels, stream.classes, max_iter=options.max_iter)
     heads: dict[float, LinearHead] = {}
 
     def score(some: Sequence[float]) -> list[float]:
@@ -138,7 +126,10 @@ def fit_logistic(stream: FeatureStream, *, seed: int = 0, **options: Any) -> Hea
         accuracies = validated(path, stream.batches("valid"))
         return [accuracies[value] for value in some]
 
-    grown = grow_grid(sorted(values, reverse=True), score, factor=_DECADE)
+    grown = grow_grid(sorted(options.penalties, reverse=True), score, factor=_DECADE)
     hyper: dict[str, Any] = {"penalty": grown.best, "iterations": solver.iterations[grown.best]}
     sizes = stream.sizes
     return HeadFit(heads[grown.best], grown.score, hyper, sizes["train"], sizes["valid"], grown)
+
+
+HEADS.add("logistic", Head(LogisticOptions, fit_logistic))

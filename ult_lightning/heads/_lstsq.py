@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.base import Registry, fault, unknown
-from ult_lightning.heads._linear import at_least
+from ult_lightning.base import Options, Registry, fault, option
+from ult_lightning.heads._linear import Head
 
 Floats = NDArray[np.float64]
 _LEAST_POINTS = 6000
@@ -41,28 +39,33 @@ class FunctionFit:
 
 
 Sample = Callable[[int], tuple[Floats, Floats]]
-FUNCTION_HEADS: Registry[Callable[..., FunctionFit]] = Registry("head")
-"""Fits `(sample, *, dim: int, **options) -> FunctionFit`: `sample(n)` has features (n, d) and values (n, k)."""
+FUNCTION_HEADS: Registry[Head[FunctionFit]] = Registry("head")
+"""Heads for functions, by name: ``sample(n)`` of ``Head.fit`` has features (n, d) and values (n, k)."""
 
 
-@FUNCTION_HEADS.register("lstsq")
-def lstsq(sample: Sample, *, dim: int, points: int | None = None, rcond: float = 1e-10) -> FunctionFit:
-    """Plain least squares in float64 on `points` training points (None: the larger of 6,000 and 4 * dim).
+@dataclass(frozen=True)
+class LstsqOptions(Options):
+    """``points``: of training, None for the larger of 6,000 and 4 * d; ``rcond``: the share of the largest singular value below which others count as 0."""
 
-    Singular values below `rcond` times the largest are taken for 0; there is no ridge, which would cost accuracy in
-    the sup norm. Raises UltError for fewer points than features and for an `rcond` outside [0, 1).
+    points: int | None = option(None, least=1)
+    rcond: float = option(1e-10, least=0, below=1)
+
+
+def lstsq(sample: Sample, options: LstsqOptions, *, dim: int) -> FunctionFit:
+    """Plain least squares in float64; there is no ridge, which would cost accuracy in the sup norm.
+
+    Raises UltError for fewer points than features.
     """
-    number = isinstance(rcond, int | float) and not isinstance(rcond, bool)
-    if not number or not 0 <= rcond < 1:
-        raise fault("head.options.rcond", rcond, "a number from 0 to below 1")
-    if points is None:
-        points = max(_LEAST_POINTS, 4 * dim)
-    elif at_least("head.options.points", points, 1) <= dim:
+    points = max(_LEAST_POINTS, 4 * dim) if options.points is None else options.points
+    if points <= dim:
         wanted = f"more points than the {dim:,} features of the ticket"
         raise fault("head.options.points", points, wanted, "leave it out for max(6000, 4 * features)")
     features, values = sample(points)
-    weights, biases, rank = least_squares(features, values, rcond=rcond)
+    weights, biases, rank = least_squares(features, values, rcond=options.rcond)
     return FunctionFit(weights, biases, points, rank)
+
+
+FUNCTION_HEADS.add("lstsq", Head(LstsqOptions, lstsq))
 
 
 def least_squares(features: Floats, values: Floats, *, rcond: float = 1e-10) -> tuple[Floats, Floats, int]:
@@ -79,19 +82,3 @@ def least_squares(features: Floats, values: Floats, *, rcond: float = 1e-10) -> 
     solved, _, rank, _ = np.linalg.lstsq(standard, values - level, rcond=rcond)
     weights = (solved / scale[:, None]).T  # (k, d)
     return weights, level - weights @ centre, int(rank)
-
-
-def function_head_options(head: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All options of a function head, those that are not given at their defaults; UltError for an unknown head."""
-    parameters = inspect.signature(FUNCTION_HEADS.get(head)).parameters
-    defaults = {name: p.default for name, p in parameters.items() if name not in ("sample", "dim")}
-    return defaults | dict(options or {})
-
-
-def check_function_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options as keywords; UltError for an unknown head or option."""
-    known = function_head_options(head)
-    for name in options or {}:
-        if name not in known:
-            raise unknown(f"head.{head} option", str(name), known)
-    return dict(options or {})

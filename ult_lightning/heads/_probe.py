@@ -20,6 +20,7 @@ from ult_lightning.heads._linear import HeadPath
 
 if TYPE_CHECKING:
     from ult_lightning.heads._features import FeatureStream
+    from ult_lightning.heads._sgd import SgdOptions
 
 _EPS = 1e-5
 
@@ -46,10 +47,8 @@ class Probe(LightningModule):
         self,
         stream: FeatureStream,
         rates: tuple[float, ...],
+        options: SgdOptions,
         *,
-        momentum: float,
-        weight_decay: float,
-        augment: bool,
         seed: int,
         steps: int,
     ) -> None:
@@ -58,13 +57,12 @@ class Probe(LightningModule):
         classes, dim = stream.classes, stream.dim  # zeros, since the loss is convex: no symmetry to break
         self.weights = nn.ParameterList(nn.Parameter(torch.zeros(classes, dim)) for _ in rates)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(classes)) for _ in rates)
-        self._stream, self._rates, self._steps = stream, rates, steps
-        self._momentum, self._decay, self._augment = momentum, weight_decay, augment
+        self._stream, self._rates, self._steps, self._options = stream, rates, steps, options
         self._generator = torch.Generator().manual_seed(seed)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         """Sum of the heads' losses; their gradients do not meet."""
-        features, labels = self._stream.draw(batch, augment=self._augment, generator=self._generator)
+        features, labels = self._stream.draw(batch, augment=self._options.augment, generator=self._generator)
         z = self.norm(features)
         heads = zip(self.weights, self.biases, strict=True)
         losses = [F.cross_entropy(F.linear(z, weight, bias), labels) for weight, bias in heads]
@@ -74,7 +72,8 @@ class Probe(LightningModule):
         """SGD with a rate per head, and a cosine to zero per step."""
         heads = zip(self.weights, self.biases, self._rates, strict=True)
         groups = [{"params": [weight, bias], "lr": rate} for weight, bias, rate in heads]
-        optimizer = torch.optim.SGD(groups, momentum=self._momentum, weight_decay=self._decay)
+        options = self._options
+        optimizer = torch.optim.SGD(groups, momentum=options.momentum, weight_decay=options.weight_decay)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -102,24 +101,19 @@ class Probe(LightningModule):
 
 def train_probe(
     stream: FeatureStream,
-    *,
     rates: tuple[float, ...],
-    epochs: int,
-    momentum: float,
-    weight_decay: float,
-    batch_size: int,
-    augment: bool,
+    options: SgdOptions,
+    *,
     seed: int,
 ) -> HeadPath:
     """Train one head per rate through Lightning, quietly, without logger or checkpoints."""
     rates = tuple(rate for rate in rates if rate < torch.finfo(torch.float32).max)  # others diverge at once
-    order = Order(stream.sizes["train"], batch_size, seed)
-    probe = Probe(stream, rates, momentum=momentum, weight_decay=weight_decay, augment=augment, seed=seed,
-                  steps=epochs * len(order))  # fmt: skip
+    order = Order(stream.sizes["train"], options.batch_size, seed)
+    probe = Probe(stream, rates, options, seed=seed, steps=options.epochs * len(order))
     cuda = stream.device.type == "cuda"
     with _quiet():
         trainer = Trainer(
-            max_epochs=epochs, accelerator="gpu" if cuda else "cpu",
+            max_epochs=options.epochs, accelerator="gpu" if cuda else "cpu",
             devices=[stream.device.index or 0] if cuda else 1, logger=False, enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, plugins=[LightningEnvironment()],
         )  # fmt: skip

@@ -8,6 +8,7 @@ Lambda is relative to n: the penalty of scikit-learn's ``Ridge`` on the same Z a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ult_lightning.base import UltError, fault, grid_reach
-from ult_lightning.heads._linear import HEADS, OPTIONS, HeadFit, HeadPath, choose, numbers
+from ult_lightning.base import Options, UltError, fault, grid_reach, option
+from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, choose
 
 if TYPE_CHECKING:
     from ult_lightning.heads._features import FeatureStream
@@ -234,20 +235,20 @@ def _folded(
     return HeadPath(tuple(values[i] for i in fine), weights.float().contiguous(), biases.float())
 
 
-@OPTIONS.register("ridge")
-def ridge_options(*, lambdas: Sequence[float] = LAMBDAS) -> tuple[float, ...]:
-    """The lambdas as floats; raises ``UltError`` unless they are numbers above 0, each once."""
-    return numbers("head.options.lambdas", lambdas)
+@dataclass(frozen=True)
+class RidgeOptions(Options):
+    """``lambdas``: candidates relative to the number of training images, of which validation chooses one."""
+
+    lambdas: tuple[float, ...] = option(LAMBDAS, above=0, distinct=True)
 
 
-@HEADS.register("ridge")
-def fit_ridge(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFit:
+def fit_ridge(stream: FeatureStream, options: RidgeOptions, *, seed: int = 0) -> HeadFit:
     """One pass over the training images, then the lambda with the best validation accuracy (ties: the larger one).
 
-    ``lambdas`` are relative to the number of training images, on standardised features; where the best is the smallest or
-    the largest, they grow in half decades. ``seed`` is not used: nothing is random here.
+    The lambdas hold for standardised features; where the best is the smallest or the largest, they grow in half decades.
+    ``seed`` is not used: nothing is random here.
     """
-    lambdas = sorted(ridge_options(**options), reverse=True)
+    lambdas = sorted(options.lambdas, reverse=True)
     values = grid_reach(
         lambdas, factor=HALF_DECADE
     )  # a further lambda of the same factorisation costs next to nothing
@@ -264,3 +265,6 @@ def fit_ridge(stream: FeatureStream, *, seed: int = 0, **options: Any) -> HeadFi
     )
     hyper: dict[str, Any] = {"lambda": grown.best, "form": "dual" if n < stream.dim else "primal"}
     return HeadFit(path.head(grown.best), grown.score, hyper, n, stream.sizes["valid"], grown)
+
+
+HEADS.add("ridge", Head(RidgeOptions, fit_ridge))

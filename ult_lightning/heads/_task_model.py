@@ -1,7 +1,7 @@
 """A ticket and a head as one file, and as one function from images to logits.
 
-The file is in the safetensors format: the ticket's own file as bytes, the head's weight and bias, and one metadata
-key with canonical JSON that begins with the SHA-256 digest of the whole file, taken while its digits are zeros. Any
+The file is in the safetensors format: the ticket's own file as bytes, the weight and bias of one head (format 1) or of
+several (format 2), and one metadata key with canonical JSON that begins with the SHA-256 digest of the whole file, taken while its digits are zeros. Any
 flipped bit is refused, and nothing in a file is ever executed.
 """
 
@@ -11,9 +11,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,11 +24,11 @@ from ult_lightning.base._canonical import canonical
 from ult_lightning.heads._linear import LinearHead
 from ult_lightning.tickets import Ticket
 
-FORMAT = 1
+FORMAT = 2
+"""The newest format; a file of one head is of format 1."""
 
 _ZEROS = "0" * 64
 _SEAL = rb'"ult_task_model":"{\"digest\":\"'
-_TENSORS = {"ticket", "head/weight", "head/bias"}
 
 
 class TaskModelError(UltError):
@@ -60,12 +60,7 @@ class TaskModel(nn.Module):
         self.ticket = ticket
         self.task = _plain(task)
         self.network: nn.Module = ticket.network(module=module)
-        if head.dim != self.network.dim:
-            raise _wrong(
-                "head", f"{head.dim} features", f"the {self.network.dim} features of the ticket's network"
-            )
-        if "classes" in self.task and self.task["classes"] != head.classes:
-            raise _wrong("head", f"{head.classes} classes", f"the {self.task['classes']} classes of the task")
+        check_head(head, self.task, int(cast(int, self.network.dim)))
         mean, std = (_triple(self.task, key) for key in ("mean", "std"))
         if not bool((std > 0).all()):
             raise _wrong("task.std", self.task["std"], "three numbers above 0")
@@ -112,19 +107,7 @@ class TaskModel(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write all of it to one file, whole or not at all, and return its path; raises ``UltError`` like the disk."""
-        from safetensors.numpy import save
-
-        tensors = {
-            "ticket": np.frombuffer(self.ticket.to_bytes(), dtype=np.uint8),
-            "head/weight": self.weight.cpu().numpy(),
-            "head/bias": self.bias.cpu().numpy(),
-        }
-        text = canonical_json({"digest": _ZEROS, "format": FORMAT, "task": self.task})
-        content = bytearray(save(tensors, metadata={"ult_task_model": text}))
-        start = content.index(_SEAL) + len(_SEAL)
-        content[start : start + 64] = hashlib.sha256(content).hexdigest().encode()
-        write_bytes(path, bytes(content))
-        return Path(path)
+        return write_heads(path, self.ticket, [SavedHead("", self.head, self.task)])
 
     @classmethod
     def load(
@@ -135,22 +118,84 @@ class TaskModel(nn.Module):
     ) -> TaskModel:
         """Read a file that ``save`` wrote; ``module`` is the factory of a mother of your own.
 
-        Raises ``TaskModelError`` for a file that is not there, foreign, of a future format or damaged, and
+        Raises ``TaskModelError`` for a file that is not there, foreign, of a future format, damaged or of several heads, and
         ``TicketError`` where the ticket in it cannot be built on this machine.
         """
-        from safetensors.numpy import load
-
-        where = os.fspath(path)
-        content = _read(where)
-        task = _unseal(content, where)
-        tensors = load(content)
-        if set(tensors) != _TENSORS:
+        ticket, heads = read_heads(path, module=module)
+        if len(heads) > 1:
+            names = ", ".join(one.name for one in heads)
             raise TaskModelError(
-                f"{where} was tampered with: its digest fits, but its tensors are {sorted(tensors)}."
+                f"{os.fspath(path)} holds {len(heads)} heads ({names}); read it with TicketModule.load and take one by "
+                "task_model(name)."
             )
-        ticket = Ticket.from_bytes(tensors["ticket"].tobytes(), where=f"the ticket in {where}", module=module)
-        head = LinearHead(torch.from_numpy(tensors["head/weight"]), torch.from_numpy(tensors["head/bias"]))
-        return cls(ticket, head, task, module=module)
+        return cls(ticket, heads[0].head, heads[0].task, module=module)
+
+
+class SavedHead(NamedTuple):
+    """A head in a file: its name ("" for that of its task), the linear map, and the task as ``Task.describe()`` says it."""
+
+    name: str
+    head: LinearHead
+    task: Mapping[str, Any]
+
+
+def write_heads(path: str | os.PathLike[str], ticket: Ticket, heads: Sequence[SavedHead]) -> Path:
+    """Write one file of a ticket and its heads, whole or not at all; one head makes a file that ``TaskModel`` reads."""
+    from safetensors.numpy import save
+
+    arrays = {"ticket": np.frombuffer(ticket.to_bytes(), dtype=np.uint8)}
+    for place, one in enumerate(heads):
+        weight, bias = _keys(place, len(heads))
+        arrays |= {weight: one.head.weight.cpu().numpy(), bias: one.head.bias.cpu().numpy()}
+    described: dict[str, Any] = {"format": FORMAT, "tasks": [{"name": h.name, "task": h.task} for h in heads]}
+    if len(heads) == 1:
+        named = {"name": heads[0].name} if heads[0].name else {}
+        described = {"format": 1, "task": heads[0].task, **named}
+    text = canonical_json({"digest": _ZEROS, **described})
+    content = bytearray(save(arrays, metadata={"ult_task_model": text}))
+    start = content.index(_SEAL) + len(_SEAL)
+    content[start : start + 64] = hashlib.sha256(content).hexdigest().encode()
+    write_bytes(path, bytes(content))
+    return Path(path)
+
+
+def read_heads(
+    path: str | os.PathLike[str],
+    *,
+    module: Callable[[], nn.Module] | None = None,
+) -> tuple[Ticket, list[SavedHead]]:
+    """The ticket and the heads of a file that ``write_heads`` wrote, each checked against its task; raises like ``TaskModel.load``."""
+    from safetensors.numpy import load
+
+    where = os.fspath(path)
+    content = _read(where)
+    tasks = _unseal(content, where)
+    tensors = load(content)
+    keys = [_keys(place, len(tasks)) for place in range(len(tasks))]
+    if set(tensors) != {"ticket", *(key for pair in keys for key in pair)}:
+        raise TaskModelError(
+            f"{where} was tampered with: its digest fits, but its tensors are {sorted(tensors)}."
+        )
+    ticket = Ticket.from_bytes(tensors["ticket"].tobytes(), where=f"the ticket in {where}", module=module)
+    heads = []
+    for (name, task), pair in zip(tasks, keys, strict=True):
+        weight, bias = (torch.from_numpy(tensors[key]) for key in pair)
+        heads.append(SavedHead(name, LinearHead(weight, bias), task))
+    return ticket, heads
+
+
+def check_head(head: LinearHead, task: Mapping[str, Any], dim: int) -> None:
+    """Raises ``TaskModelError`` for a head of another number of features than ``dim``, or of classes than the task's."""
+    if head.dim != dim:
+        raise _wrong("head", f"{head.dim} features", f"the {dim} features of the ticket's network")
+    if "classes" in task and task["classes"] != head.classes:
+        raise _wrong("head", f"{head.classes} classes", f"the {task['classes']} classes of the task")
+
+
+def _keys(place: int, heads: int) -> tuple[str, str]:
+    """The names of one head's tensors in a file of so many heads."""
+    stem = "head" if heads == 1 else f"heads/{place}"
+    return f"{stem}/weight", f"{stem}/bias"
 
 
 def _read(where: str) -> bytes:
@@ -162,8 +207,8 @@ def _read(where: str) -> bytes:
         raise TaskModelError(f"{where} cannot be read: {cause.strerror or type(cause).__name__}.") from cause
 
 
-def _unseal(content: bytes, where: str) -> dict[str, Any]:
-    """The task of a file whose digest fits its content; raises ``TaskModelError``."""
+def _unseal(content: bytes, where: str) -> list[tuple[str, dict[str, Any]]]:
+    """Names and tasks of the heads of a file whose digest fits its content; raises ``TaskModelError``."""
     if not content:
         raise TaskModelError(f"{where} is empty: the task model was never written; save it again.")
     end = 8 + int.from_bytes(content[:8], "little")
@@ -179,14 +224,26 @@ def _unseal(content: bytes, where: str) -> dict[str, Any]:
     version = meta.get("format")
     if isinstance(version, int) and version > FORMAT:
         mend = "a newer ult_lightning wrote it, so upgrade yours (or the file is damaged)"
-        raise _wrong(where, f"task model format {version}", f"format {FORMAT}", mend)
+        raise _wrong(where, f"task model format {version}", f"format 1 to {FORMAT}", mend)
     sealed = hashlib.sha256(content[:start] + _ZEROS.encode() + content[start + 64 :]).hexdigest()
-    if content[start : start + 64] != sealed.encode() or not isinstance(meta.get("task"), dict):
+    tasks = meta.get("tasks", [{"name": meta.get("name", ""), "task": meta.get("task")}])
+    if content[start : start + 64] != sealed.encode() or not _are_tasks(tasks):
         raise TaskModelError(
             f"{where} is damaged: its digest does not fit its content, so bytes are missing or have changed; copy it "
             "again or save it anew."
         )
-    return dict(meta["task"])
+    return [(one["name"] or str(one["task"].get("id", "task")), one["task"]) for one in tasks]
+
+
+def _are_tasks(tasks: object) -> bool:
+    """Whether a description names heads, each once, and their tasks."""
+    if not isinstance(tasks, list) or not tasks:
+        return False
+    fine = (
+        isinstance(one, dict) and isinstance(one.get("name"), str) and isinstance(one.get("task"), dict)
+        for one in tasks
+    )
+    return all(fine) and len({one["name"] for one in tasks}) == len(tasks)
 
 
 def _description(header: bytes) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """What is a mother? Architectures, inits, masking of any module, frozen networks from tickets."""
 
-from ult_lightning.nets import _torchvision as _torchvision  # registers itself
-from ult_lightning.nets._bodies import NETS
 from ult_lightning.nets._frozen import (
     FrozenNetwork,
     apply_subnetwork,
@@ -28,10 +26,9 @@ from ult_lightning.nets._mother import (
     parameter_count,
     statistics,
 )
-from ult_lightning.nets._stack import parse_layer
 from ult_lightning.nets._streams import draw_uniform
 from ult_lightning.nets._streams import raw as draw_words
-from ult_lightning.nets._theory import Chain, fold_chain
+from ult_lightning.nets.bodies import NETS, Chain, Net, fold_chain, parse_layer
 
 __all__ = [
     "INITS",
@@ -41,6 +38,7 @@ __all__ = [
     "Factory",
     "FrozenNetwork",
     "Mother",
+    "Net",
     "adapt",
     "apply_subnetwork",
     "as_arrays",

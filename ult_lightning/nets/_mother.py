@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from ult_lightning.base import UltError, fault
 from ult_lightning.nets import _streams as streams
-from ult_lightning.nets._bodies import NETS
 from ult_lightning.nets._inits import INITS, Draw, mirror
+from ult_lightning.nets.bodies import NETS
 from ult_lightning.tickets import InputSpec, MotherSpec
 
 Factory = Callable[[], nn.Module]
@@ -126,7 +126,7 @@ def build_mother(
 
 def _named_body(spec: MotherSpec) -> nn.Module:
     shape = adapted_shape(spec.input)
-    return NETS.get(spec.net)(spec.options, norm=spec.norm, bias=spec.bias != "none", shape=shape)
+    return NETS.get(spec.net).build(spec.options, norm=spec.norm, bias=spec.bias != "none", shape=shape)
 
 
 def _own_body(spec: MotherSpec, module: Factory | None) -> nn.Module:

@@ -1,13 +1,20 @@
-"""A frozen ticket on a task: features, a head, a row; on images and on functions."""
+"""A frozen ticket on a task: features, a head, a row; on images and on functions; and a LightningModule of it."""
 
+from typing import TYPE_CHECKING
+
+from ult_lightning.base import lazily
 from ult_lightning.transfer._function_rows import FUNCTION_METRICS, function_rows
 from ult_lightning.transfer._function_transfer import FunctionResult, check_takes_points, transfer_functions
 from ult_lightning.transfer._image_rows import chance, transfer_row
 from ult_lightning.transfer._image_transfer import TransferResult, transfer
 
+if TYPE_CHECKING:
+    from ult_lightning.transfer._ticket_module import TicketModule as TicketModule
+
 __all__ = [
     "FUNCTION_METRICS",
     "FunctionResult",
+    "TicketModule",
     "TransferResult",
     "chance",
     "check_takes_points",
@@ -16,3 +23,5 @@ __all__ = [
     "transfer_functions",
     "transfer_row",
 ]
+
+__getattr__ = lazily(__name__, {"TicketModule": "_ticket_module"})  # it imports Lightning, the rest does not

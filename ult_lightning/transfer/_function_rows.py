@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.base import NUMERICS, digest, environment, fault, once, provided
-from ult_lightning.heads import function_head_options
+from ult_lightning.heads import FUNCTION_HEADS
 from ult_lightning.results import Row, RowStore
 from ult_lightning.transfer._function_transfer import FunctionResult, transfer_functions
 
@@ -89,7 +89,7 @@ def function_row_config(
         "arm": "ticket",
         "task": task.science(),
         "head": head,
-        "options": function_head_options(head, options),
+        "options": FUNCTION_HEADS.get(head).read(options).to_dict(),
         "precision": "32",
         "metric": metric,
     }

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ult_lightning.base import UltError, fault
-from ult_lightning.heads import FUNCTION_HEADS, FrozenError, FunctionFit, check_function_options
+from ult_lightning.heads import FUNCTION_HEADS, FrozenError, FunctionFit
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionTask
@@ -56,7 +56,8 @@ def transfer_functions(
     Raises UltError for a network that takes no such points, an unknown head or option, and features that are not
     finite; FrozenError where the network is trainable, or not the same after as before: then there is no result.
     """
-    maker, settings = FUNCTION_HEADS.get(head), check_function_options(head, options)
+    member = FUNCTION_HEADS.get(head)
+    settings = member.read(options)
     start = time.perf_counter()
     features = _Features(network, task.inputs, device)
     before = network.fingerprint()
@@ -65,7 +66,7 @@ def transfer_functions(
         points = task.train_points(count)
         return np.concatenate(list(features.batches(points))), task.values(points)
 
-    fit = maker(sample, dim=features.dim, **settings)
+    fit = member.fit(sample, settings, dim=features.dim)
     fitted, spent = time.perf_counter(), features.seconds
     sup, rms, n_test = _test(features, task, fit)
     end = time.perf_counter()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import NUMERICS, digest, environment, once
 from ult_lightning.data import seen_by
-from ult_lightning.heads import option_defaults
+from ult_lightning.heads import HEADS
 from ult_lightning.results import Row, RowStore
 from ult_lightning.transfer._image_transfer import TransferResult, transfer
 
@@ -126,15 +126,10 @@ def row_config(
         "arm": arm,
         "task": task.science(),
         "head": head,
-        "options": resolved_options(head, options),
+        "options": HEADS.get(head).read(options).to_dict(),
         "seed": seed,
         "precision": precision,
     }
-
-
-def resolved_options(head: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """All options of a head, those that are not given at their defaults. Raises UltError for an unknown head."""
-    return option_defaults(head) | dict(options or {})
 
 
 def _row(

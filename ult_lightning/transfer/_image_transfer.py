@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import fault
-from ult_lightning.heads import HEADS, FeatureStream, FrozenError, HeadFit, LinearHead, check_options
+from ult_lightning.heads import HEADS, FeatureStream, FrozenError, HeadFit, LinearHead
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
@@ -62,14 +62,15 @@ def transfer(
     Raises ``UltError`` for an unknown head or option and for what ``FeatureStream`` refuses; ``FrozenError`` where
     the network is trainable, or not the same after as before: then there is no result.
     """
-    maker, settings = HEADS.get(head), check_options(head, options)
+    member = HEADS.get(head)
+    settings = member.read(options)
     start = time.perf_counter()
     stream = FeatureStream(network, task, batch_size=batch_size, precision=precision, device=device)
     if stream.sizes["test"] == 0:
         raise fault("task.test", 0, "at least one test image")
     before = network.fingerprint()
     began = _now(stream)
-    fit = maker(stream, seed=seed, **settings)
+    fit = member.fit(stream, settings, seed=seed)
     fitted = _now(stream)
     features = stream.seconds
     accuracy, predictions = _test(stream, fit.head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -40,9 +41,7 @@ def test_there_are_learners_and_scorers_each_with_options_and_a_paper() -> None:
     assert sum(issubclass(kind, Scorer) for kind in kinds.values()) >= 2
     for name, kind in kinds.items():
         assert issubclass(kind.OPTIONS, Options), name
-        assert "et al. 20" in str(inspect.getmodule(kind).__doc__) or "20" in str(
-            inspect.getmodule(kind).__doc__
-        ), name
+        assert re.search(r"\(\w+ (et al\.|& \w+) 20\d\d, \"", str(inspect.getmodule(kind).__doc__)), name
         assert kind.__doc__, name
 
 
@@ -52,13 +51,12 @@ def test_every_method_keeps_the_counts_survives_the_file_and_leaves_the_mother(
     method, scope, tmp_path
 ) -> None:
     task = load_task({"name": "digits", "train_limit": 200}, seed=0)
-    chosen = settings(method, scope=scope)
+    chosen = replace(settings(method, scope=scope), trainer={"max_steps": 60})  # layers drift apart slowly
     ticket = find_ticket([task], PLAIN, chosen, progress=False)
     body = build_mother(PLAIN).body
     wanted = kept_counts({n: tuple(p.shape) for n, p in maskable(body).items()}, chosen)
     got = {name: int(ticket.mask[name].sum()) for name in ticket.mask}
-    if scope == "layer":
-        assert got == wanted
+    assert (got == wanted) == (scope == "layer")
     for leaf in ("weight", "bias"):
         assert sum(n for name, n in got.items() if name.endswith(leaf)) == sum(
             n for name, n in wanted.items() if name.endswith(leaf)
@@ -148,8 +146,16 @@ def test_snip_adds_the_gradients_of_its_batches_and_leaves_norms_alone() -> None
 
     kept = counts(mother, settings("snip"))
     both = Snip(Snip.OPTIONS(batches=2), seed=0).subnetwork(mother, kept, batches=batches, loss=loss)
-    one = Snip(Snip.OPTIONS(), seed=0).subnetwork(mother, kept, batches=batches[:1], loss=loss)
-    assert both != one
+    twin = build_mother(mother.spec).requires_grad_(True).train()
+    sum(loss(twin, batch) for batch in batches).backward()
+    scores = {n: (p.grad * p).abs().detach() for n, p in maskable(twin.body).items()}
+    least = torch.cat([s.flatten() for s in scores.values()]).sort(descending=True).values
+    for name, score in scores.items():
+        clear = (
+            score / least[sum(kept.values()) - 1] - 1
+        ).abs() > 1e-3  # the order of sums decides near the threshold
+        wanted = score >= least[sum(kept.values()) - 1]
+        assert np.array_equal(both.mask[name][clear.numpy()], wanted[clear].numpy()), name
     assert all(torch.equal(b, before[n]) for n, b in mother.named_buffers())
 
 
@@ -191,6 +197,7 @@ def test_synflow_reads_no_data_and_is_finite_in_deep_nets(norm: str) -> None:
     mother = build_mother(spec)
     kept = counts(mother, settings("synflow", 0.05))
     many, one = (SynFlow(SynFlow.OPTIONS(rounds=n), seed=0).subnetwork(mother, kept) for n in (100, 1))
+    assert not SynFlow.reads_data
     assert isinstance(many, Subnetwork)
     assert all(d > 0 for d in many.mask.densities.values())
     assert not all(d > 0 for d in one.mask.densities.values()), "one round collapses layers"

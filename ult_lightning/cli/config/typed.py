@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from ult_lightning.base import TRAINER_SCIENCE, UltError, check_trainer_arguments, fault, unknown
+from ult_lightning.base import TRAINER_SCIENCE, Registry, UltError, check_trainer_arguments, fault, unknown
 from ult_lightning.cli.config.reader import Reader
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task, TaskSpec
+    from ult_lightning.heads import Head
     from ult_lightning.results import Row
     from ult_lightning.search import SearchSettings
     from ult_lightning.tickets import MotherSpec, Ticket
@@ -234,14 +235,15 @@ def refuse_idle_epochs(search: SearchSettings, reader: Reader, overrides: Collec
         )
 
 
-def head_settings(reader: Reader) -> tuple[str, dict[str, Any]]:
-    """Name and options of the head; raises UltError for unknown ones and for values that it does not take."""
-    from ult_lightning.heads import HEADS, check_options
+def head_settings(reader: Reader, family: Registry[Head[Any]]) -> tuple[str, dict[str, Any]]:
+    """Name and options of the head; raises UltError for unknown ones and for values that it does not take.
 
+    An option that is null is left at its default.
+    """
     name = reader.word("head.name")
-    HEADS.get(name)
     options = {key: value for key, value in reader.mapping("head.options").items() if value is not None}
-    return name, check_options(name, options)
+    family.get(name).read(options)
+    return name, options
 
 
 def told_config(cfg: DictConfig, **resolved: Any) -> dict[str, Any]:

@@ -52,11 +52,7 @@ def head_settings(reader: Reader, functions: Sequence[FunctionSpec]) -> tuple[st
     if not functions and name in FUNCTION_HEADS:
         wanted = f"one of {', '.join(HEADS.names())}, since the targets are images"
         raise fault("head", name, wanted, f"{name} fits functions, such as 'targets=[polynomials]'")
-    if not functions:
-        return settings.head_settings(reader)
-    FUNCTION_HEADS.get(name)
-    options = reader.mapping("head.options")
-    return name, {key: value for key, value in options.items() if value is not None}
+    return settings.head_settings(reader, FUNCTION_HEADS if functions else HEADS)
 
 
 def refuse_image_keys(

@@ -43,6 +43,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
     """
     from ult_lightning.base import read_options
     from ult_lightning.compare import CompareSettings, DenseSettings
+    from ult_lightning.heads import HEADS
 
     reader = Reader(cfg, typed)
     trainer = settings.trainer_machine(reader)
@@ -51,7 +52,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
     machine = settings.machine(reader)
     search = settings.search_settings(reader, seed=seeds[0], device=machine.device)
     limits = settings.limits(reader)
-    head, options = settings.head_settings(reader)
+    head, options = settings.head_settings(reader, HEADS)
     dense = reader.mapping("dense")
     grid = CompareSettings(
         sources=settings.task_specs(reader, "sources", limits),

@@ -9,18 +9,19 @@ one-input net applied to every input (or feature) alike, as 1x1 convolutions are
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ult_lightning.base import fault
-from ult_lightning.nets._bodies import NETS, take_options
+from ult_lightning.base import Options, fault, option
+from ult_lightning.nets.bodies.base import NETS, Net, Shape
 
 Weights = tuple[Tensor, Tensor | None]
+Stage = tuple[str, bool, Sequence[int]]
 
 
 class Chain(nn.Module):
@@ -30,7 +31,7 @@ class Chain(nn.Module):
     last. Images (b, c, h, w) to features (b, d).
     """
 
-    def __init__(self, stages: Sequence[tuple[str, bool, Sequence[int]]], *, bias: bool, gain: float) -> None:
+    def __init__(self, stages: Sequence[Stage], *, bias: bool, gain: float) -> None:
         super().__init__()
         self.feature_scale, self.gain = 1.0, gain
         self.order: list[tuple[str, bool]] = []
@@ -147,87 +148,80 @@ def _keep_units(layers: list[tuple[Tensor, Tensor]], index: int, keep: Tensor) -
     layers[index + 1] = (layers[index + 1][0][:, keep], layers[index + 1][1])
 
 
-def chain_widths(net: str, option: str, value: Any) -> list[int]:
-    """[1, a, n, c, 1] or [1, a, c, 1] of an option [a, n, c] or [a, c]; raises ``UltError`` for anything else."""
-    good = isinstance(value, Sequence) and not isinstance(value, str) and len(value) in (2, 3)
-    if not good or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in value):
-        wanted = "two or three widths of at least 1"
-        raise fault(f"net.options.{option}", value, wanted, f"such as [200,10,200] for {net}")
-    return [1, *value, 1]
+@dataclass(frozen=True)
+class ChainOptions(Options):
+    """``gain``: the features are divided by it; not 0."""
+
+    gain: float = option(1.0)
 
 
-def _width(option: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise fault(f"net.options.{option}", value, "a whole number of at least 1")
-    return value
+@dataclass(frozen=True)
+class UnivariateOptions(ChainOptions):
+    """``chain``: widths of the hidden layers; of two, random ReLUs serve as knots."""
+
+    chain: tuple[int, ...] = option((200, 20, 200), least=1)
 
 
-def _gain(value: Any) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or value == 0
-    ):
-        raise fault("net.options.gain", value, "a finite number other than 0")
-    return float(value)
+@dataclass(frozen=True)
+class PolynomialOptions(ChainOptions):
+    """``features``: d; ``log``, ``exp``: widths of the two chains; ``linear``: units between the inputs and the exponents."""
+
+    features: int = option(4, least=1)
+    log: tuple[int, ...] = option((200, 10, 200), least=1)
+    linear: int = option(200, least=1)
+    exp: tuple[int, ...] = option((500, 40, 500), least=1)
 
 
-def _no_norm(net: str, norm: str) -> None:
+@dataclass(frozen=True)
+class FourierOptions(ChainOptions):
+    """``features``: d; ``linear``: units between the inputs and the frequencies; ``fold``, ``wave``: widths of the chains."""
+
+    features: int = option(4, least=1)
+    linear: int = option(200, least=1)
+    fold: tuple[int, ...] | None = option(None, least=1)
+    wave: tuple[int, ...] = option((250, 40, 250), least=1)
+
+
+def univariate(options: UnivariateOptions, *, norm: str, bias: bool, shape: Shape) -> nn.Module:
+    """One function of one variable, applied to every input: features (b, d)."""
+    return _chain("univariate", [("function", True, _widths("chain", options.chain))], options, norm, bias)
+
+
+def polynomial(options: PolynomialOptions, *, norm: str, bias: bool, shape: Shape) -> nn.Module:
+    """Logarithms of the inputs, linear combinations of them, exponentials: features (b, k) such as monomials."""
+    stages: list[Stage] = [
+        ("log", True, _widths("log", options.log)),
+        ("exponents", False, [shape[1] * shape[2], options.linear, options.features]),
+        ("exp", True, _widths("exp", options.exp)),
+    ]
+    return _chain("polynomial", stages, options, norm, bias)
+
+
+def fourier(options: FourierOptions, *, norm: str, bias: bool, shape: Shape) -> nn.Module:
+    """Linear combinations of the inputs, then one wave for all: features (b, k). ``fold`` puts a chain before the wave."""
+    inputs = shape[1] * shape[2]
+    stages: list[Stage] = [("frequencies", False, [inputs, options.linear, options.features])]
+    if options.fold is not None:
+        stages.append(("fold", True, _widths("fold", options.fold)))
+    stages.append(("wave", True, _widths("wave", options.wave)))
+    return _chain("fourier", stages, options, norm, bias)
+
+
+def _chain(net: str, stages: Sequence[Stage], options: ChainOptions, norm: str, bias: bool) -> Chain:
     if norm != "none":
         raise fault("norm", norm, f"norm=none with net={net}", "the construction has no place for a norm")
+    if options.gain == 0:
+        raise fault("net.options.gain", options.gain, "a finite number other than 0")
+    return Chain(stages, bias=bias, gain=options.gain)
 
 
-@NETS.register("univariate")
-def univariate(
-    options: Mapping[str, Any],
-    *,
-    norm: str,
-    bias: bool,
-    shape: tuple[int, int, int],
-) -> nn.Module:
-    """One function of one variable, applied to every input: features (b, d)."""
-    widths, gain = take_options("univariate", options, chain=[200, 20, 200], gain=1.0)
-    _no_norm("univariate", norm)
-    return Chain(
-        [("function", True, chain_widths("univariate", "chain", widths))], bias=bias, gain=_gain(gain)
-    )
+def _widths(option: str, widths: Sequence[int]) -> list[int]:
+    """[1, a, n, c, 1] or [1, a, c, 1] of an option [a, n, c] or [a, c]; raises ``UltError`` for other lengths."""
+    if len(widths) not in (2, 3):
+        raise fault(f"net.options.{option}", list(widths), "two or three widths", "such as [200,10,200]")
+    return [1, *widths, 1]
 
 
-@NETS.register("polynomial")
-def polynomial(
-    options: Mapping[str, Any],
-    *,
-    norm: str,
-    bias: bool,
-    shape: tuple[int, int, int],
-) -> nn.Module:
-    """Logarithms of the inputs, linear combinations of them, exponentials: features (b, k) such as monomials."""
-    features, log, linear, exp, gain = take_options(
-        "polynomial", options, features=4, log=[200, 10, 200], linear=200, exp=[500, 40, 500], gain=1.0
-    )
-    _no_norm("polynomial", norm)
-    inputs = shape[1] * shape[2]
-    stages = [
-        ("log", True, chain_widths("polynomial", "log", log)),
-        ("exponents", False, [inputs, _width("linear", linear), _width("features", features)]),
-        ("exp", True, chain_widths("polynomial", "exp", exp)),
-    ]
-    return Chain(stages, bias=bias, gain=_gain(gain))
-
-
-@NETS.register("fourier")
-def fourier(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]) -> nn.Module:
-    """Linear combinations of the inputs, then one wave for all: features (b, k). ``fold`` puts a chain before the wave."""
-    features, linear, fold, wave, gain = take_options(
-        "fourier", options, features=4, linear=200, fold=None, wave=[250, 40, 250], gain=1.0
-    )
-    _no_norm("fourier", norm)
-    inputs = shape[1] * shape[2]
-    stages: list[tuple[str, bool, Iterable[int]]] = [
-        ("frequencies", False, [inputs, _width("linear", linear), _width("features", features)])
-    ]
-    if fold is not None:
-        stages.append(("fold", True, chain_widths("fourier", "fold", fold)))
-    stages.append(("wave", True, chain_widths("fourier", "wave", wave)))
-    return Chain([(n, p, list(w)) for n, p, w in stages], bias=bias, gain=_gain(gain))
+NETS.add("univariate", Net(UnivariateOptions, univariate))
+NETS.add("polynomial", Net(PolynomialOptions, polynomial))
+NETS.add("fourier", Net(FourierOptions, fourier))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from ult_lightning.base import fault
-from ult_lightning.nets._bodies import NETS, norm_layer, take_options
+from ult_lightning.base import Options, fault, option
+from ult_lightning.nets.bodies.base import NETS, Net, norm_layer
 
 Shape = tuple[int, ...]
 
@@ -37,23 +38,24 @@ class Stack(nn.Sequential):
         return x.flatten(1) / (self.gain * self.feature_scale)
 
 
-@NETS.register("stack")
-def stack(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int, int, int]) -> nn.Module:
+@dataclass(frozen=True)
+class StackOptions(Options):
+    """``layers``: what `parse_layer` reads; ``gain``: the features are divided by it."""
+
+    layers: tuple[Any, ...] = option()
+    gain: float = option(1.0, above=0)
+
+
+def stack(options: StackOptions, *, norm: str, bias: bool, shape: tuple[int, int, int]) -> nn.Module:
     """A chain of ``layers``, e.g. ``layers=[flatten,{linear: 300},relu,{linear: 10}]``.
 
     Entries: "relu", "flatten", {"linear": units}, {"conv": channels, "kernel": k, "stride": 1, "padding": 0} and
-    {"maxpool": k, "stride": k, "padding": 0}, where k and its kin are a number or a pair (height, width). The
-    features are divided by ``gain``. A norm stands before each ReLU that follows a linear or a conv layer.
+    {"maxpool": k, "stride": k, "padding": 0}, where k and its kin are a number or a pair (height, width). A norm stands
+    before each ReLU that follows a linear or a conv layer.
     """
-    layers, gain = take_options("stack", options, layers=None, gain=1.0)
-    good = isinstance(gain, int | float) and not isinstance(gain, bool)
-    if not good or not math.isfinite(gain) or gain <= 0:
-        raise fault("net.options.gain", gain, "a finite number above 0", "features are divided by it")
-    if not isinstance(layers, list | tuple) or not layers:
-        raise fault("net.options.layers", layers, "a list of at least one layer", f"a layer is {_WANTED}")
     modules: list[nn.Module] = []
     now: Shape = shape
-    for k, entry in enumerate(layers):
+    for k, entry in enumerate(options.layers):
         where = f"net.options.layers[{k}]"
         kind, arguments = parse_layer(where, entry)
         if kind == "relu" and modules and isinstance(modules[-1], nn.Conv2d | nn.Linear) and norm != "none":
@@ -61,8 +63,13 @@ def stack(options: Mapping[str, Any], *, norm: str, bias: bool, shape: tuple[int
         module, now = _layer(where, kind, arguments, now, bias)
         modules.append(module)
     if not any(isinstance(m, nn.Conv2d | nn.Linear) for m in modules):
-        raise fault("net.options.layers", layers, "at least one linear or conv layer", "a mother has weights")
-    return Stack(modules, float(gain))
+        raise fault(
+            "net.options.layers",
+            list(options.layers),
+            "at least one linear or conv layer",
+            "a mother has weights",
+        )
+    return Stack(modules, options.gain)
 
 
 def parse_layer(where: str, entry: Any) -> tuple[str, dict[str, Any]]:
@@ -136,3 +143,6 @@ def _pair(where: str, got: Any, least: int) -> tuple[int, int]:
     if len(pair) != 2:
         raise fault(where, got, "a whole number or a pair (height, width)")
     return (_whole(where, pair[0], least), _whole(where, pair[1], least))
+
+
+NETS.add("stack", Net(StackOptions, stack))

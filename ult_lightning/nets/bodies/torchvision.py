@@ -2,50 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 
-from ult_lightning.base import UltError, fault, unknown
-from ult_lightning.nets._bodies import NETS, ToMap, give_biases, replace_norms, take_options
+from ult_lightning.base import Options, UltError, fault, option, unknown
+from ult_lightning.nets.bodies.base import NETS, Net, Shape, ToMap, Trunk, give_biases, replace_norms
 
 _WITHOUT_AUXILIARY = {"googlenet": {"init_weights": False, "aux_logits": False},
                       "inception_v3": {"init_weights": False, "aux_logits": False}}  # fmt: skip
 _POOLS = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.Dropout, nn.Identity, nn.Flatten)
 
 
-@NETS.register("torchvision")
-def torchvision(
-    options: Mapping[str, Any],
-    *,
-    norm: str,
-    bias: bool,
-    shape: tuple[int, int, int],
-) -> nn.Module:
+@dataclass(frozen=True)
+class TorchvisionOptions(Options):
+    """``name`` in ``torchvision.models``; ``trunk``: "pool" ends in maps of at most 4x4, "fc" before the last layer."""
+
+    name: str = option()
+    trunk: Trunk = option("pool")
+
+
+def torchvision(options: TorchvisionOptions, *, norm: str, bias: bool, shape: Shape) -> nn.Module:
     """A torchvision classifier by ``name``, without its classifier.
 
-    ``trunk=pool`` (default) ends at its last maps, average-pooled to at most 4x4; ``trunk=fc`` keeps what stands between
-    these and the classifier's last layer. Raises ``UltError`` for a name torchvision lacks, for a model that is no
-    CNN and for one that does not run at the input's size.
+    ``trunk=pool`` ends at its last maps, average-pooled to at most 4x4; ``trunk=fc`` keeps what stands between these and
+    the classifier's last layer. Raises ``UltError`` for a name torchvision lacks, for a model that is no CNN and for one that
+    does not run at the input's size.
     """
     import torchvision.models as models
 
-    name, trunk = take_options("torchvision", options, name=None, trunk="pool")
+    name = options.name
     if name not in (known := models.list_models(module=models)):
-        raise unknown("net.name", str(name), known)
-    if trunk not in ("pool", "fc"):
-        raise fault("net.options.trunk", trunk, "pool or fc", "pool gives 4x4 maps")
+        raise unknown("net.name", name, known)
     net = models.get_model(name, weights=None, num_classes=11, **_WITHOUT_AUXILIARY.get(name, {}))
-    net = _cut(net.eval(), name, trunk, shape)
+    net = _cut(net.eval(), name, options.trunk, shape)
     replace_norms(net, norm, what=name)
     if bias:
         give_biases(net)
     return net
 
 
-def _cut(net: nn.Module, name: str, trunk: str, shape: tuple[int, int, int]) -> nn.Module:
+def _cut(net: nn.Module, name: str, trunk: Trunk, shape: Shape) -> nn.Module:
     """The part of ``net`` before its classifier, with the features as output."""
     try:
         net(torch.zeros(2, *shape))
@@ -95,6 +93,9 @@ def _is_pool(graph: fx.GraphModule, node: fx.Node) -> bool:
     return node.op == "call_function" and "pool" in getattr(node.target, "__name__", "")
 
 
-def _unfit(name: str, shape: tuple[int, int, int]) -> UltError:
+def _unfit(name: str, shape: Shape) -> UltError:
     wanted = f"a torchvision CNN classifier that runs on inputs of {'x'.join(map(str, shape))}"
     return fault("net.name", name, wanted, "for example resnet50, mobilenet_v2, vgg11_bn or densenet121")
+
+
+NETS.add("torchvision", Net(TorchvisionOptions, torchvision))
