@@ -122,16 +122,16 @@ def test_dense_defaults_are_those_of_the_code() -> None:
 
 
 def test_head_defaults_are_those_of_the_code() -> None:
-    from ult_lightning.heads import HEADS
-    from ult_lightning.transfer._image_rows import resolved_options
+    from ult_lightning.heads import HEADS, option_defaults
+    from ult_lightning.results import without
 
     assert len(HEADS) > 0
     for name in HEADS:
         told = transfer_verb.read(composed("transfer", f"head={name}"))
         assert told.head == name
         given = {key: tuple(v) if isinstance(v, list) else v for key, v in told.options.items()}
-        assert resolved_options(name, given) == resolved_options(name, None)
-        assert set(composed("transfer", f"head={name}").head.options) == set(resolved_options(name, None))
+        assert without(given, option_defaults(name)) == {}
+        assert set(composed("transfer", f"head={name}").head.options) == set(option_defaults(name))
 
 
 def test_function_head_defaults_are_those_of_the_code() -> None:

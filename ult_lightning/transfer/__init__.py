@@ -4,6 +4,7 @@ from ult_lightning.transfer._function_rows import FUNCTION_METRICS, function_row
 from ult_lightning.transfer._function_transfer import FunctionResult, check_takes_points, transfer_functions
 from ult_lightning.transfer._image_rows import chance, transfer_row
 from ult_lightning.transfer._image_transfer import TransferResult, transfer
+from ult_lightning.transfer._ticket_facts import ticket_settings, with_search
 
 __all__ = [
     "FUNCTION_METRICS",
@@ -12,7 +13,9 @@ __all__ = [
     "chance",
     "check_takes_points",
     "function_rows",
+    "ticket_settings",
     "transfer",
     "transfer_functions",
     "transfer_row",
+    "with_search",
 ]
