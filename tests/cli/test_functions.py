@@ -97,7 +97,7 @@ def test_more_functions_in_a_mapping(say: Say, ticket: Ticket) -> None:
     assert sup["task"] == "trigonometric:1"
     assert sup["n_train"] == 300
     assert len(sup["extra"]["functions"]) == 3
-    assert sup["config"]["task"]["functions"]["norm"] == 2
+    assert sup["settings"]["task.functions.norm"] == 2
 
 
 def test_the_bound_is_shown_where_there_is_one(say: Say, ticket: Ticket) -> None:

@@ -85,8 +85,12 @@ def test_an_arm_keeps_the_contract(name: str, place: Path) -> None:
     config = arm.settings(here)
     assert json.loads(json.dumps(config)) == config
     assert config["arm"] == name
-    assert set(arm.needs) <= set(config)
-    assert ("mother" in config) == (name != "raw_pixels")
+    assert ("net" in config) == ("mother" in arm.needs) == (name != "raw_pixels")
+    assert ("head" in config) == ("head" in arm.needs)
+    assert ("sources" in config) == (arm.sources is not None and name != "specialist")
+    whole = arm.settings(here, full=True)
+    assert (whole.get("density"), config.get("density")) == (0.5 if "search" in arm.needs else None, None)
+    assert whole.get("sources") == ("mnist5k:0-4" if "sources" in config else None)
 
 
 @pytest.mark.parametrize("name", ARMS.names())

@@ -99,8 +99,10 @@ def test_frozen_arms_without_the_target_take_their_statistics_from_the_sources(r
     mother = settings().mother
     assert rows["random_features"].extra["fingerprint"] == frozen_on([source], mother).fingerprint()
     assert rows["random_features"].extra["fingerprint"] != frozen_on([target], mother).fingerprint()
-    assert rows["universal"].extra["sources"] == rows["random_mask"].extra["sources"]
-    assert rows["universal"].extra["sources"] == [{"id": "mnist5k:0-4", "train": 200}]
+    for arm in ("universal", "random_mask"):
+        assert rows[arm].extra["shown"]["sources"] == "mnist5k:0-4"
+        assert rows[arm].settings["sources.train"] == [200]
+    assert rows["universal"].settings["sources"] == rows["random_mask"].settings["sources"]
 
 
 def test_joint_takes_the_target_as_it_is_whatever_the_limits_of_a_source_of_its_name(tmp_path):

@@ -1,4 +1,4 @@
-"""Configs and rows in the form in which `ult compare` and `ult transfer` make them, small."""
+"""Settings and rows in the form in which `ult compare` and `ult transfer` make them, small."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ult_lightning.base import digest
-from ult_lightning.results import Row
+from ult_lightning.results import (
+    Row,
+    head_settings,
+    mother_settings,
+    search_settings,
+    shown_sources,
+    source_settings,
+    task_settings,
+)
 
 MakeRow = Callable[..., Row]
 
@@ -15,7 +23,7 @@ DIGEST = {"digits": "cf0a044eac4224f6" * 4, "mnist5k": "7f22beda510b3815" * 4}
 
 
 def task(name: str, seed: int, train: int, shots: int | None = None) -> dict[str, Any]:
-    """A task as configs hold it: without its name."""
+    """A task as `Task.science` says it: without its name."""
     data, _, words = name.partition(":")
     return {
         "classes": 10,
@@ -34,8 +42,14 @@ def mother(net: str, seed: int, **options: Any) -> dict[str, Any]:
 
 
 def search(density: float, steps: int, seed: int, **more: Any) -> dict[str, Any]:
-    return {"method": "edge_popup", "density": density, "densities": {}, "max_epochs": None, "max_steps": steps,
-            "batch_size": 32, "lr": 0.1, "augment": False, "precision": "32", "seed": seed, **more}  # fmt: skip
+    return {"method": "edge_popup", "density": density, "batch_size": 32, "seed": seed,
+            "trainer": {"max_steps": steps}, **more}  # fmt: skip
+
+
+def given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the defaults of a search."""
+    usual = {"method": "edge_popup", "density": 0.5}
+    return {name: value for name, value in settings.items() if usual.get(name) != value}
 
 
 def compared(
@@ -51,27 +65,26 @@ def compared(
     steps: int = 100,
     train: int = 200,
     head: str = "ridge",
-    named: bool = True,
+    data: str | None = None,
     extra: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Row:
-    """A row of `ult compare`; `named` = False is one of before rows said the names of their sources."""
-    target_task, body = task(target, seed, train), mother(net, seed)
-    config: dict[str, Any] = {"made_by": "compare", "numerics": 1, "arm": arm, "seed": seed, "task": target_task,
-                              "mother": body, "sources": None}  # fmt: skip
-    said = {}
+    """A row of `ult compare`; `data` is another digest of the target's data."""
+    science = task(target, seed, train) | ({"digest": data} if data else {})
+    settings: dict[str, Any] = {"made_by": "compare", "numerics": 1, "arm": arm, "metric": "accuracy", "seed": seed,
+                                **task_settings(science), **mother_settings(mother(net, seed))}  # fmt: skip
+    shown = {}
     if arm in ("dense", "dense_long"):
-        config["dense"] = {"numerics": 1, "dense": {"lrs": [0.03, 0.1], "pilot_seed": seed}, "task": target_task,
-                           "mother": body, "steps": steps, "batch_size": 32, "augment": False, "precision": "32",
-                           "seed": seed}  # fmt: skip
+        settings |= {"dense.lrs": [0.03, 0.1], "dense.pilot_seed": seed, "steps": steps, "batch_size": 32}
     else:
-        config |= {"head": {"name": head, "options": {}}, "precision": "32",
-                   "sources": [task(name, seed, train) for name in sources]}  # fmt: skip
-        said = {"sources": [{"id": name, "train": train} for name in sources]} if named else {}
+        settings |= head_settings(head, {}) | source_settings([task(name, seed, train) for name in sources])
+        shown |= shown_sources([(name, train) for name in sources])
+    settings["precision"] = "32"
     if arm in SEARCHED:
-        config["search"] = search(density, steps, seed)
-    return row(target, arm, seed, value, config=config, n=359, n_train=train, n_valid=train // 2,
-               extra={"bytes_shared": 300, "bytes_per_task": 80, **said, **(extra or {})}, **fields)  # fmt: skip
+        whole = search_settings(search(density, steps, seed))
+        settings, shown = settings | given(whole), shown | whole
+    return row(target, arm, seed, value, settings=settings, n=359, n_train=train, n_valid=train // 2,
+               extra={"bytes_shared": 300, "bytes_per_task": 80, "shown": shown, **(extra or {})}, **fields)  # fmt: skip
 
 
 def transferred(
@@ -93,15 +106,17 @@ def transferred(
     arm: str = "ticket",
     **fields: Any,
 ) -> Row:
-    """A row of `ult transfer`; without a density one of before rows said what their ticket was made from."""
+    """A row of `ult transfer`; without a density, that of a ticket which does not say how it was made."""
     name = ticket or digest([seed, density, steps, net, list(sources)])[:16]
-    config = {"made_by": "transfer", "numerics": 1, "arm": arm, "seed": seed, "precision": "32", "head": head,
-              "options": dict(options or {}), "ticket": name, "content": name * 4,
-              "task": task(target, seed, train, shots)}  # fmt: skip
-    made = {"made_by": "search", "mother": mother(net, seed), "density": 0.5001, "settings": search(density or 0.5, steps, seed),
-            "sources": [{"id": source, "train": train} for source in sources]}  # fmt: skip
-    extra = {"bytes_shared": 300, "bytes_per_task": 80, "shots": shots, "draw": draw}
+    settings = {"made_by": "transfer", "numerics": 1, "arm": arm, "metric": "accuracy", "seed": seed, "precision": "32",
+                "ticket": name, "ticket.content": name * 4, **head_settings(head, options or {}),
+                **task_settings(task(target, seed, train, shots))}  # fmt: skip
+    shown: dict[str, Any] = {}
     if density is not None:
-        extra["made_from"] = made
-    return row(target, arm, seed, value, config=config, n=359, n_train=train, n_valid=train // 2, ticket=name,
+        whole = search_settings(search(density, steps, seed))
+        settings |= {"ticket.made_by": "search", **mother_settings(mother(net, seed)), **given(whole)}
+        settings |= source_settings([task(source, seed, train) for source in sources])
+        shown = whole | shown_sources([(source, train) for source in sources])
+    extra = {"bytes_shared": 300, "bytes_per_task": 80, "shots": shots, "draw": draw, "shown": shown}
+    return row(target, arm, seed, value, settings=settings, n=359, n_train=train, n_valid=train // 2, ticket=name,
                extra=extra, **fields)  # fmt: skip

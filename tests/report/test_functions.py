@@ -26,8 +26,8 @@ def rows(row: MakeRow) -> list[Row]:
             "dim": 9,
             "outside": False,
         }
-        config = {"task": {"seed": seed, "functions": task}, "head": "lstsq", "options": {}}
-        return row(task, "ticket", seed, value, metric=metric, unit="absolute", ticket="t1", config=config,
+        settings = {"task.seed": seed, "task.functions.name": task, "head": "lstsq", "metric": metric}
+        return row(task, "ticket", seed, value, metric=metric, unit="absolute", ticket="t1", settings=settings,
                    extra={**known, **extra})  # fmt: skip
 
     return [
@@ -59,7 +59,7 @@ def test_one_line_per_target(rows: list[Row]) -> None:
 
 def test_settings_are_never_averaged(rows: list[Row], row: MakeRow) -> None:
     other = row("outside", "ticket", 1, 9.0, metric="sup_error", unit="absolute", ticket="t1",
-                config={"head": "lstsq", "options": {"points": 5}}, extra=rows[-1].extra)  # fmt: skip
+                settings={"head": "lstsq", "head.points": 5}, extra=rows[-1].extra)  # fmt: skip
     assert len(function_lines([*rows, other])) == 3
     assert function_lines([*rows, other])[2].rms_error is None
 

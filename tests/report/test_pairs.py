@@ -54,16 +54,8 @@ def test_arms_of_different_experiments_are_not_paired(
     assert lift([rows[0], compared(row, "random_features", 0, 0.7)], "universal") == 0.1
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_unnamed_sources_are_compared_too(row: MakeRow, named: bool) -> None:
-    rows = [compared(row, "universal", 0, 0.8, named=False)]
-    rows.append(compared(row, "random_features", 0, 0.7, sources=("mnist5k:5-9",), named=named))
-    assert lift(rows, "universal") is None
-    assert "whose rows differ in sources." in said(rows)
-
-
-def test_steps_pair_across_the_names_that_arms_have_for_them(row: MakeRow) -> None:
-    """`ult compare` twice in one store, with other max_steps: dense says steps, a search says max_steps."""
+def test_steps_pair(row: MakeRow) -> None:
+    """`ult compare` twice in one store, with other max_steps."""
     rows = [
         compared(row, arm, seed, value + steps / 1000, steps=steps)
         for steps, shift in ((6, 0.0), (12, 0.05))

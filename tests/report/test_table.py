@@ -110,7 +110,7 @@ def test_bytes_of_rows_without_the_parts(row: MakeRow) -> None:
 
 def test_settings_that_differ_are_never_averaged(row: MakeRow) -> None:
     rows = [
-        row(arm="universal", seed=seed, value=value, config={"search": {"density": density, "seed": seed}, "id": f"{seed}{density}"})
+        row(arm="universal", seed=seed, value=value, settings={"density": density, "seed": seed, "ticket.content": f"{seed}{density}"})
         for density, value in ((0.1, 0.7), (0.5, 0.8))
         for seed in range(3)
     ]  # fmt: skip

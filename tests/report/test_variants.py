@@ -35,18 +35,16 @@ def test_disjoint_seeds_are_not_averaged_over_densities(row: MakeRow) -> None:
     assert [one.n for one in found.values()] == [2, 2]
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_sources_tell_whole_experiments_apart(row: MakeRow, named: bool) -> None:
-    """The seeds of sources stand inside of a list: they must not tell the seeds of one experiment apart."""
+def test_sources_tell_whole_experiments_apart(row: MakeRow) -> None:
+    """The seeds of sources are no part of what they are: they must not tell the seeds of one experiment apart."""
     rows = [
-        compared(row, arm, seed, 0.8, sources=(source,), named=named)
+        compared(row, arm, seed, 0.8, sources=(source,))
         for source in ("mnist5k:0-4", "mnist5k:5-9")
         for arm in ("universal", *(["dense"] if source == "mnist5k:0-4" else []))
         for seed in range(3)
     ]
     found = {line.label: line.accuracy.n for line in table(rows).lines}
-    name = "sources=mnist5k:" if named else "sources.0.labels="
-    assert found == {"dense": 3, f"universal [{name}0-4]": 3, f"universal [{name}5-9]": 3}
+    assert found == {"dense": 3, "universal [sources=mnist5k:0-4]": 3, "universal [sources=mnist5k:5-9]": 3}
     assert table(rows).warnings == ()
 
 
@@ -59,9 +57,23 @@ def test_what_is_too_long_for_a_label_is_explained(row: MakeRow) -> None:
     assert "universal [1]: sources kmnist+fashion_mnist+mnist5k:0-4." in said(rows)
 
 
-def test_rows_from_before_sources_were_named_join_the_later_ones(row: MakeRow) -> None:
-    rows = [compared(row, "universal", seed, 0.8, named=seed > 1) for seed in range(4)]
-    assert [(line.label, line.accuracy.n) for line in table(rows).lines] == [("universal", 4)]
+def test_a_default_is_named_beside_other_values(row: MakeRow) -> None:
+    rows = [compared(row, "universal", 0, 0.8, density=density) for density in (0.5, 0.1)]
+    assert ["density" in one.settings for one in rows] == [False, True]
+    assert labels(rows) == ["universal [density=0.1]", "universal [density=0.5]"]
+
+
+def test_a_new_option_at_its_default_does_not_part_old_rows_from_new(row: MakeRow) -> None:
+    rows = [compared(row, "universal", seed, 0.8) for seed in range(2)]
+    rows[1].extra["shown"]["method.new"] = 3
+    assert [(line.label, line.accuracy.n) for line in table(rows).lines] == [("universal", 2)]
+
+
+def test_sources_of_one_name_and_other_data_are_numbered(row: MakeRow) -> None:
+    rows = [compared(row, "universal", seed, 0.8) for seed in range(2)]
+    rows[1].settings["sources"] = ["e" * 16]
+    assert labels(rows) == ["universal [1]", "universal [2]"]
+    assert "universal [2]: sources.id eeeeeeee." in said(rows)
 
 
 def test_the_names_are_chosen_once_and_the_first_in_order(row: MakeRow) -> None:
@@ -144,9 +156,7 @@ def test_a_ticket_made_again_replaces_the_older(row: MakeRow) -> None:
 
 def test_data_that_differ_in_their_digest_alone_are_numbered(row: MakeRow) -> None:
     rows = [compared(row, "dense", seed, 0.8) for seed in range(2)]
-    other = compared(row, "dense", 2, 0.6)
-    other.config["task"]["digest"] = "e" * 64
-    other.config["dense"]["task"]["digest"] = "e" * 64
+    other = compared(row, "dense", 2, 0.6, data="e" * 64)
     assert labels([*rows, other]) == ["dense [1]", "dense [2]"]
     assert "task.digest eeeeeeee." in said([*rows, other])
     assert not re.search("[0-9a-f]{16}", table([*rows, other]).text())
@@ -154,15 +164,15 @@ def test_data_that_differ_in_their_digest_alone_are_numbered(row: MakeRow) -> No
 
 def test_seeds_of_pilots_and_lists_make_no_variants(row: MakeRow) -> None:
     rows = [
-        row(seed=seed, config={"dense": {"pilot_seed": seed}, "seeds": [seed], "parts": [{"seed": seed}]})
+        row(seed=seed, settings={"dense.pilot_seed": seed, "study.seeds": [seed], "sources.0.seed": seed})
         for seed in range(3)
     ]
     assert [(line.label, line.accuracy.n) for line in table(rows).lines] == [("dense", 3)]
 
 
 def test_what_has_no_nicer_name_keeps_its_dotted_one(row: MakeRow) -> None:
-    rows = [row(config={"maker": {"parts": [{"size": size}]}}) for size in (9, 10)]
-    assert labels(rows) == ["dense [maker.parts.0.size=9]", "dense [maker.parts.0.size=10]"]
+    rows = [row(settings={"method.parts.0.size": size}) for size in (9, 10)]
+    assert labels(rows) == ["dense [method.parts.0.size=9]", "dense [method.parts.0.size=10]"]
 
 
 def test_the_terminal_cuts_the_arm_and_not_its_variant(row: MakeRow) -> None:
@@ -178,65 +188,37 @@ def test_the_terminal_cuts_the_arm_and_not_its_variant(row: MakeRow) -> None:
     assert "… [n_train=2000]" in shown
 
 
-scalars = st.sampled_from([0, 0.5, "a", "b", True, None, [1, 2]])
-
-
-def parts(*words: str) -> st.SearchStrategy[dict[str, Any]]:
-    return st.dictionaries(
-        st.sampled_from(["seed", *words]), st.one_of(scalars, st.just({}), st.just({"seed": 5}))
-    )
-
-
-configs = st.fixed_dictionaries(
-    {},
-    optional={
-        "search": st.one_of(scalars, parts("density", "max_steps", "lr")),
-        "dense": st.one_of(scalars, parts("batch_size", "momentum", "dense", "task")),
-        "mother": st.one_of(scalars, parts("net", "options")),
-        "head": parts("name", "options"),  # as a word it would be the same setting
-        "options": parts("lambdas", "epochs"),
-        "task": parts("classes", "labels"),
-        "sources": st.one_of(scalars, st.lists(parts("map", "sizes"), max_size=2)),
-        "x": st.one_of(scalars, parts("y"), st.lists(parts("z"), max_size=2)),
-        "seed": scalars,
-    },
-)  # fmt: skip
-
-
-EMPTY: tuple[Any, ...] = ({}, [], None)
-
-
-def science_of(value: Any) -> Any:
-    """A config without seeds and without what is empty: the plain twin of the settings."""
-    if isinstance(value, dict):
-        found = {key: science_of(one) for key, one in value.items() if key != "seed"}
-        return {key: one for key, one in found.items() if one not in EMPTY}
-    if isinstance(value, list):
-        return [one for one in map(science_of, value) if one not in EMPTY]
-    return value
+names = (
+    *("density", "steps", "lr", "batch_size", "dense.momentum", "dense.task", "net", "net.width", "head"),
+    *("head.lambdas", "task.classes", "task.labels", "sources", "sources.train", "method.x.0", "mother.seed"),
+)
+flat = st.dictionaries(st.sampled_from(names), st.sampled_from([0, 0.5, "a", "b", True, [1, 2]]))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(configs, st.sampled_from([50, 200]), st.sampled_from(["32", "bf16"])), max_size=6, min_size=1))  # fmt: skip
+@given(st.lists(st.tuples(flat, st.sampled_from([50, 200]), st.sampled_from(["32", "bf16"])), max_size=6, min_size=1))  # fmt: skip
 def test_no_cell_mixes_two_settings(row: MakeRow, drawn: list[tuple[dict[str, Any], int, str]]) -> None:
     """Each row has a seed of its own, by which a line says what it is made of."""
     rows = [
-        row(seed=seed, config=config, n_train=train, precision=precision)
-        for seed, (config, train, precision) in enumerate(drawn)
+        row(seed=seed, settings=chosen, n_train=train, precision=precision)
+        for seed, (chosen, train, precision) in enumerate(drawn)
     ]
     summary = table(rows)
     assert sorted(seed for line in summary.lines for seed in line.by_seed) == list(range(len(rows)))
     assert len({line.label for line in summary.lines}) == len(summary.lines)
     for line in summary.lines:
         kinds = {
-            json.dumps([science_of(drawn[seed][0]), *drawn[seed][1:]], sort_keys=True)
+            json.dumps(
+                [{k: v for k, v in drawn[seed][0].items() if k != "mother.seed"}, *drawn[seed][1:]],
+                sort_keys=True,
+            )
             for seed in line.by_seed
         }
         assert len(kinds) == 1  # fmt: skip
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(configs)
-def test_rows_of_equal_settings_are_one_line(row: MakeRow, config: dict[str, Any]) -> None:
-    rows = [row(seed=seed, config={**config, "seed": seed}) for seed in range(3)]
+@given(flat)
+def test_rows_of_equal_settings_are_one_line(row: MakeRow, chosen: dict[str, Any]) -> None:
+    rows = [row(seed=seed, settings={**chosen, "seed": seed}) for seed in range(3)]
     assert [(line.label, line.accuracy.n) for line in table(rows).lines] == [("dense", 3)]

@@ -43,7 +43,7 @@ def test_every_study_gives_rows_that_say_everything(name: str, store: RowStore) 
     for row in rows:
         assert (row.task, row.unit) == (name, "absolute")
         assert row.metric in study.axes.panels
-        assert row.config["study"] == name
+        assert row.settings["study"] == name
         assert row.extra["series"] == row.arm
         assert row.extra["kind"] in ("measured", "law", "published")
         assert np.isfinite([row.extra["x"], row.extra["group"]]).all()
@@ -112,7 +112,7 @@ def test_rows_depend_on_their_point_alone() -> None:
 def test_simulated_errors_follow_the_laws() -> None:
     options = {"blocks": [12, 14], "targets": 1000, "seeds": [0]}
     rows = {
-        (r.config["pool"], r.metric, r.extra["x"], r.extra["kind"]): r.value
+        (r.settings["study.pool"], r.metric, r.extra["x"], r.extra["kind"]): r.value
         for r in run_study("block_size", options)
     }
     for pool in ("uniform", "product"):
@@ -163,7 +163,7 @@ def test_kept_is_certified_within_eps(store: RowStore) -> None:
     rows = [row for row in fast("kept", store) if row.extra["kind"] == "measured"]
     assert len(rows) == 8
     for row in rows:
-        assert row.value == row.extra["bound"] <= row.extra["group"] == row.config["eps"]
+        assert row.value == row.extra["bound"] <= row.extra["group"] == row.settings["study.eps"]
         assert row.extra["x"] == row.extra["kept"]
     published = [row for row in fast("kept", store) if row.extra["kind"] == "published"]
     assert [(row.extra["x"], row.value) for row in published] == [(1074, 1.111e-3)]

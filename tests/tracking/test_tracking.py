@@ -54,7 +54,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]
 def row() -> Row:
     return Row(
         id="row1", task="digits", arm="universal", seed=3, metric="accuracy", value=0.875, n=360, n_train=100,
-        n_valid=20, unit="fraction", config={"density": 0.5}, config_hash="0" * 16, seconds={"total": 2.0},
+        n_valid=20, unit="fraction", settings={"density": 0.5}, seconds={"total": 2.0},
         trained="head", parameters_trained=20_490, code_version="0.1.0", versions={}, device="cpu",
         precision="32", ticket=TICKET.id, extra={"shots": 10, "draw": 1},
     )  # fmt: skip

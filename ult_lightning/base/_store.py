@@ -11,11 +11,16 @@ from ult_lightning.base._files import write_text
 from ult_lightning.base._hashing import canonical_json
 
 STORE_FORMAT = 1
-_MARK = "store.json"
 
 
-def check_store(root: str | os.PathLike[str], *, create: bool = False) -> None:
-    """Make sure that the folder `root` is a store that this version understands.
+def check_store(
+    root: str | os.PathLike[str],
+    *,
+    create: bool = False,
+    mark: str = "store.json",
+    version: int = STORE_FORMAT,
+) -> None:
+    """Make sure that the folder `root` is a store that this version understands: the file `mark` says `version`.
 
     A folder without a mark (or no folder at all) is an empty store; with `create` it gets its mark, which is
     what a writer asks for before its first file.
@@ -24,22 +29,22 @@ def check_store(root: str | os.PathLike[str], *, create: bool = False) -> None:
         UltError: `root` is a file, its mark is unreadable, or another version wrote it.
     """
     folder = Path(root)
-    mark = folder / _MARK
+    path = folder / mark
     if folder.exists() and not folder.is_dir():
         raise fault("store", str(folder), "a folder", "this is a file: name another folder")
     try:
-        text = mark.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         if create:
-            write_text(mark, canonical_json({"format": STORE_FORMAT, "made_by": "ult_lightning"}) + "\n")
+            write_text(path, canonical_json({"format": version, "made_by": "ult_lightning"}) + "\n")
         return
     except (OSError, UnicodeDecodeError) as cause:
-        raise _broken(mark) from cause
-    written = _format_of(mark, text)
-    if written != STORE_FORMAT:
-        age = "a newer" if written > STORE_FORMAT else "an older"
+        raise _broken(path) from cause
+    written = _format_of(path, text)
+    if written != version:
+        age = "a newer" if written > version else "an older"
         mend = f"{age} ult_lightning wrote this store: use that version, or name another folder with store="
-        raise fault(str(mark), written, f"store format {STORE_FORMAT}", mend)
+        raise fault(str(path), written, f"store format {version}", mend)
 
 
 def _format_of(mark: Path, text: str) -> int:

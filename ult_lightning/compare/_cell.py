@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ult_lightning.base import NUMERICS, Options, read_options
 from ult_lightning.data import Task, TaskSpec, load_task, seen_by
+from ult_lightning.heads import HEADS
+from ult_lightning.results import (
+    flat,
+    head_settings,
+    mother_settings,
+    search_settings,
+    task_settings,
+    without,
+)
 from ult_lightning.search import Learner, SearchSettings, search_once, ticket_id
 from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
 
@@ -129,21 +138,9 @@ class Cell:
             return self.search_steps * sum(sizes)
         return sum(sizes[step % len(sizes)] for step in range(self.search_steps))
 
-    def training_config(self) -> dict[str, Any]:
-        """Everything that decides the outcome of training weights on the target, as JSON."""
-        search = self.search
-        return {
-            "numerics": NUMERICS,
-            "dense": self.settings.dense.given(),
-            "task": self.task.science(),
-            "mother": self.mother.to_dict(),
-            "steps": self.steps,
-            "batch_size": search.batch_size,
-            "augment": search.augment,
-            **({"augmentation": self.task.policy(search.augment)} if search.augment else {}),
-            "precision": search.precision,
-            "seed": self.seed,
-        }
+    def part(self, name: str, *, full: bool = False) -> dict[str, Any]:
+        """The settings of one part of the comparison (see `Arm.needs`); ``full``: with those at their defaults."""
+        return _PARTS[name](self, full)
 
     def ticket(self, sources: list[Task]) -> Ticket:
         """The ticket searched on these sources: one search of ``steps`` steps, or the finished one from the store."""
@@ -156,3 +153,44 @@ class Cell:
             machine.notice(f"ticket {name} searched on {', '.join(s.id for s in sources)} (seed {self.seed}) "
                            f"in {ticket.provenance['seconds']:.0f} s")  # fmt: skip
         return ticket
+
+
+def _mother(cell: Cell, full: bool) -> dict[str, Any]:
+    spec = cell.mother
+    return mother_settings(spec.to_dict(), None if full else MotherSpec(spec.net).to_dict())
+
+
+def _head(cell: Cell, full: bool) -> dict[str, Any]:
+    name, options = cell.settings.head, cell.settings.head_options
+    read = HEADS.get(name).read(options)
+    return head_settings(name, read.to_dict() if full else read.given())
+
+
+def _search(cell: Cell, full: bool) -> dict[str, Any]:
+    search = cell.search.with_steps(cell.steps)
+    return search_settings(search.to_dict() if full else search.given())
+
+
+def _dense(cell: Cell, full: bool) -> dict[str, Any]:
+    """All that decides the outcome of training weights on the target, the mother apart."""
+    search, dense = cell.search, cell.settings.dense
+    used = {
+        name: search.with_steps(cell.steps).to_dict()[name] for name in ("batch_size", "augment", "trainer")
+    }
+    policy = cell.task.policy(search.augment) if search.augment else None
+    return {
+        **task_settings(cell.task.science()),
+        **flat("dense", dense.to_dict() if full else dense.given()),
+        **search_settings(used if full else without(used, SearchSettings().to_dict())),
+        **flat("", {"task.augment": policy, "precision": search.precision, "numerics": NUMERICS}),
+    }
+
+
+_PARTS: dict[str, Callable[[Cell, bool], dict[str, Any]]] = {
+    "mother": _mother,
+    "head": _head,
+    "search": _search,
+    "dense": _dense,
+    "precision": lambda cell, full: {"precision": cell.search.precision},
+    "augmentation": lambda cell, full: {"task.augment": cell.task.augmentation},
+}

@@ -16,7 +16,7 @@ from ult_lightning.compare.arms._arm import Outcome
 from ult_lightning.nets import FrozenNetwork
 from ult_lightning.search import frozen_on
 from ult_lightning.tickets import InputSpec, Mask, Ticket
-from ult_lightning.transfer import TransferResult, transfer
+from ult_lightning.transfer import TransferResult, transfer, with_search
 
 if TYPE_CHECKING:
     from ult_lightning.compare._cell import Cell
@@ -84,12 +84,6 @@ def draw_mask(shapes: Mapping[str, tuple[int, ...]], kept: Mapping[str, int], *,
     return Mask(parts)
 
 
-def with_search(ticket: Ticket, seconds: Mapping[str, float]) -> dict[str, float]:
-    """Seconds by phase with those of the ticket's search, which count in full although tasks may share it."""
-    search = float(ticket.provenance["seconds"])
-    return {"search": search, **seconds, "total": search + seconds["total"]}
-
-
 def _transfer(cell: Cell, network: FrozenNetwork) -> TransferResult:
     settings = cell.settings
     return transfer(
@@ -123,7 +117,7 @@ def _outcome(
         parameters_trained=(result.dim + 1) * cell.task.classes,
         steps=steps,
         images=searched + result.images,
-        seconds=result.seconds if ticket is None else with_search(ticket, result.seconds),
+        seconds=with_search(ticket, result.seconds),
         storage=storage,
         ticket=None if ticket is None else ticket.id,
         seen=seen,

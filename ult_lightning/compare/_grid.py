@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ult_lightning.base import UltError, digest, environment, once, without_repeats
+from ult_lightning.base import UltError, without_repeats
 from ult_lightning.compare._cell import Cell, Machine, Notice
 from ult_lightning.compare._settings import CompareSettings
 from ult_lightning.compare.arms import ARMS, Outcome, unseen
 from ult_lightning.data import seen_by
-from ult_lightning.results import Row, RowStore
+from ult_lightning.results import Measurement, Row, RowStore, measure, row_id
 from ult_lightning.tickets import TicketStore
-from ult_lightning.transfer._image_rows import chance
+from ult_lightning.transfer import chance
 
 
 def run_grid(
@@ -79,41 +78,51 @@ def check_grid(settings: CompareSettings, machine: Machine) -> None:
 def run_cell(cell: Cell, name: str, rows: RowStore) -> tuple[Row, bool]:
     """The row of one arm on one cell, and whether it came from the store."""
     arm = ARMS.get(name)
-    config = arm.settings(cell)
-    row_id = digest(config)[:16]
-    made: list[Row] = []
+    settings = arm.settings(cell)
 
-    def make() -> Row:
+    def make() -> Measurement:
         started = time.perf_counter()
         outcome = arm.run(cell)
-        row = _row(cell, name, config, row_id, outcome, time.perf_counter() - started)
-        rows.add(row)
-        made.append(row)
-        return row
+        return _measurement(cell, outcome, time.perf_counter() - started)
 
-    row = once(rows.path(row_id), make, lambda _: rows.get(row_id), force=cell.machine.forced(f"{name}/{row_id}"),
-               notice=cell.machine.notice)  # fmt: skip
-    return replace(
-        row, task=cell.task.id
-    ), not made  # the same data may have been measured under another name
+    return measure(
+        settings,
+        make,
+        task=cell.task.id,
+        store=rows,
+        force=cell.machine.forced(f"{name}/{row_id(settings)}"),
+        device=cell.machine.device,
+        shown=arm.settings(cell, full=True),
+        notice=cell.machine.notice,
+    )
 
 
-def _row(cell: Cell, name: str, config: dict[str, Any], row_id: str, outcome: Outcome, total: float) -> Row:
-    task, storage, sources = cell.task, outcome.storage, ARMS.get(name).sources
-    beside = [] if sources is None else [s for s in sources(cell) if not seen_by(task, [s])]
-    seen = outcome.seen
+def _measurement(cell: Cell, outcome: Outcome, total: float) -> Measurement:
+    task, storage, seen = cell.task, outcome.storage, outcome.seen
     if outcome.ticket is not None and not seen:
         seen = seen_by(task.describe(), [s.describe() for s in cell.unseen_sources])
         if seen:
             raise UltError(f"The ticket {outcome.ticket} saw {task.id}, so it is no universal ticket for it.")
-    return Row(
-        id=row_id, task=task.id, arm=name, seed=cell.seed, metric="accuracy", value=outcome.accuracy, unit="fraction",
-        n=len(task.test), n_train=len(task.train), n_valid=len(task.valid), ticket=outcome.ticket, seen=seen,
-        config=config, config_hash=digest(config), seconds={"total": total, **outcome.seconds},
-        trained=outcome.trained, parameters_trained=outcome.parameters_trained, bytes=storage.of(1),
-        precision=cell.search.precision, **environment(cell.machine.device),
-        extra={**outcome.extra, "valid_accuracy": outcome.valid_accuracy, "steps": outcome.steps,
-               "images": outcome.images, "chance": chance(task), "bytes_shared": storage.shared, "bytes_per_task": storage.per_task,
-               **({"sources": [{"id": s.id, "train": len(s.train)} for s in beside]} if beside else {}),
-               "normalisation": {"mean": list(task.mean), "std": list(task.std)}},
-    )  # fmt: skip
+    return Measurement(
+        value=outcome.accuracy,
+        n=len(task.test),
+        n_train=len(task.train),
+        n_valid=len(task.valid),
+        seconds={"total": total, **outcome.seconds},
+        trained=outcome.trained,
+        parameters_trained=outcome.parameters_trained,
+        precision=cell.search.precision,
+        ticket=outcome.ticket,
+        seen=seen,
+        bytes=storage.of(1),
+        extra={
+            **outcome.extra,
+            "valid_accuracy": outcome.valid_accuracy,
+            "steps": outcome.steps,
+            "images": outcome.images,
+            "chance": chance(task),
+            "bytes_shared": storage.shared,
+            "bytes_per_task": storage.per_task,
+            "normalisation": {"mean": list(task.mean), "std": list(task.std)},
+        },
+    )

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from ult_lightning.base import Grown, UltError, digest, grow_grid, once, write_text
 from ult_lightning.compare._bytes import Storage, head_bytes
 from ult_lightning.compare._end_to_end import EndToEnd, NotFinite
-from ult_lightning.compare._frozen import with_search
 from ult_lightning.compare.arms._arm import Outcome
 from ult_lightning.nets import parameter_count, statistics
 from ult_lightning.search import fit_quietly, make_trainer, quiet_lightning
+from ult_lightning.transfer import with_search
 
 if TYPE_CHECKING:
     from ult_lightning.compare._cell import Cell
@@ -168,7 +168,7 @@ def validated_rate(cell: Cell, *, masked: bool = False) -> Pilot:
         return Pilot(Grown((), dense.lrs[0], edge=False))
     steps = max(1, round(dense.pilot_share * cell.steps))
     config = {
-        "pilot": cell.training_config(),
+        "pilot": {**cell.part("mother"), **cell.part("dense")},
         "ticket": None if ticket is None else ticket.id,
         "steps": steps,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from ult_lightning.base import fault
-from ult_lightning.report._settings import Settings, all_settings, identity_of, short
+from ult_lightning.report._shown_settings import Settings, decisive_settings, identity_of, settings_of, short
 from ult_lightning.report._style import arm_order, listed
 from ult_lightning.report._variants import (
     Group,
@@ -107,18 +107,19 @@ def _others(rows: Sequence[Row], used: int) -> list[str]:
 
 def _grouped(rows: Sequence[Row]) -> tuple[list[Cell], int]:
     """The cells without their labels, and how many rows were measured again later."""
-    pairs = zip(rows, _with_tickets(rows), strict=True)
+    several = _arms_with_tickets(rows)
     groups: dict[tuple[str, int | None, str, _Key], dict[tuple[object, ...], Row]] = {}
+    shown: dict[tuple[str, int | None, str, _Key], Settings] = {}
     older = 0
-    for row, settings in sorted(pairs, key=lambda pair: (pair[0].created, pair[0].id)):
-        group = groups.setdefault((row.task, shots_of(row), row.arm, _key(settings)), {})
+    for row in sorted(rows, key=lambda row: (row.created, row.id)):
+        identity = identity_of(row) if row.arm in several else None
+        ticket = {} if identity is None else {"ticket": identity}
+        key = (row.task, shots_of(row), row.arm, _key({**decisive_settings(row), **ticket}))
+        group = groups.setdefault(key, {})
         older += _slot(row) in group
         group[_slot(row)] = row
-    found = [
-        Cell(task, shots, arm, tuple(group.values()), dict(key))
-        for (task, shots, arm, key), group in groups.items()
-    ]
-    return found, older
+        shown[key] = {**settings_of(row), **ticket}
+    return [Cell(*key[:3], tuple(group.values()), shown[key]) for key, group in groups.items()], older
 
 
 def _key(settings: Settings) -> _Key:
@@ -130,17 +131,14 @@ def _slot(row: Row) -> tuple[object, ...]:
     return row.seed, row.extra.get("draw")
 
 
-def _with_tickets(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """The settings of each row; where an arm was measured with several tickets on one seed, the ticket is one."""
-    found = all_settings(rows)
+def _arms_with_tickets(rows: Sequence[Row]) -> set[str]:
+    """The arms that were measured with several tickets on one seed, where the ticket is a setting like others."""
     tickets: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
-    for row, settings in zip(rows, found, strict=True):
-        tickets[row.arm, row.task, shots_of(row), _slot(row), _key(settings)].add(identity_of(row))
-    crowded = {slot[0] for slot, several in tickets.items() if len(several) > 1}
-    return [
-        {**settings, "ticket": ticket} if row.arm in crowded and (ticket := identity_of(row)) else settings
-        for row, settings in zip(rows, found, strict=True)
-    ]
+    for row in rows:
+        tickets[row.arm, row.task, shots_of(row), _slot(row), _key(decisive_settings(row))].add(
+            identity_of(row)
+        )
+    return {str(slot[0]) for slot, found in tickets.items() if len(found) > 1}
 
 
 def _groups(found: Iterable[Cell]) -> list[Group]:

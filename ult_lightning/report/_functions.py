@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ult_lightning.base import canonical_json
+from ult_lightning.report._shown_settings import decisive_settings
 from ult_lightning.results import Row
 
 _METRICS = ("sup_error", "rms_error")
@@ -52,9 +53,7 @@ def function_lines(rows: Sequence[Row]) -> list[FunctionLine]:
     """One line per target, ticket and settings of the rows that are of functions; tasks in their first order."""
     groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in split_rows(rows)[0]:
-        task = {key: value for key, value in row.config.get("task", {}).items() if key != "seed"}
-        settings = canonical_json([task, row.config.get("head"), row.config.get("options")])
-        groups[row.task, row.ticket or row.arm, settings].append(row)
+        groups[row.task, row.ticket or row.arm, canonical_json(decisive_settings(row))].append(row)
     return [line for group in groups.values() if (line := _line(group)) is not None]
 
 

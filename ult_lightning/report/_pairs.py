@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ult_lightning.report._cells import Cell
-from ult_lightning.report._settings import compared, is_digest, place, short
+from ult_lightning.report._shown_settings import compared, is_digest, place, short
 from ult_lightning.report._style import listed
 from ult_lightning.results import Interval, paired
 
@@ -75,8 +75,8 @@ def _unequal(cell: Cell, other: Cell, *, fair: bool = False) -> list[str]:
         (
             name
             for name in mine.keys() & there.keys()
-            if mine[name] != there[name] and (compared(name) if fair else name not in ("made_by", "ticket"))
-            if not (name.startswith("sources.") and "sources" in mine and "sources" in there)
+            if mine[name] != there[name]
+            and (compared(name) if fair else name not in ("ticket.made_by", "ticket"))
         ),
         key=place,
     )
@@ -96,7 +96,7 @@ def _values(cell: Cell, other: Cell, names: Sequence[str]) -> str:
         here, there = cell.settings[name], other.settings[name]
         told = max(len(here), len(there)) <= _LONGEST_VALUE and not is_digest(here)
         words.append(f"{short(name)} ({there} there, {here} here)" if told else short(name))
-    return listed(_brief(names, words), _MOST_NAMES)
+    return listed(words, _MOST_NAMES)
 
 
 def _between(fair: Sequence[Cell]) -> str:
@@ -105,14 +105,4 @@ def _between(fair: Sequence[Cell]) -> str:
     for name, value in (item for one in fair for item in one.settings.items()):
         values[name].add(value)
     several = sorted((name for name, found in values.items() if len(found) > 1), key=place)
-    return f"they differ in {listed(_brief(several, [short(name) for name in several]), _MOST_NAMES)}"
-
-
-def _brief(names: Sequence[str], words: Sequence[str]) -> list[str]:
-    """The words for these settings, one for all that is said of unnamed sources."""
-    return list(
-        dict.fromkeys(
-            "sources" if name.startswith("sources.") else word
-            for name, word in zip(names, words, strict=True)
-        )
-    )
+    return f"they differ in {listed([short(name) for name in several], _MOST_NAMES)}"

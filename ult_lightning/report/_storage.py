@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ult_lightning.report._cells import Cell
-from ult_lightning.report._settings import Settings
+from ult_lightning.report._shown_settings import Settings
 from ult_lightning.results import Row
 
 # Settings that belong to a target, so that they differ between the targets of one experiment.
-_OF_TARGET = {"n_train", "n_valid", "n_test", "sources", "source_images", "steps"}
+_OF_TARGET = {"task", "sources", "steps"}
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,4 @@ def _one_arm(cell: Cell, found: Sequence[Cell]) -> list[Cell]:
 
 def _experiment(settings: Settings) -> dict[str, str]:
     """The settings that all targets of an experiment share."""
-    return {
-        name: value
-        for name, value in settings.items()
-        if name not in _OF_TARGET and not name.startswith(("task.", "sources."))
-    }
+    return {name: value for name, value in settings.items() if name.partition(".")[0] not in _OF_TARGET}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from ult_lightning.report._settings import Settings, is_digest, legible, place, short, tier
+from ult_lightning.report._shown_settings import Settings, is_digest, legible, place, short, tier
 from ult_lightning.report._style import natural
 
 Group = Sequence[Settings]  # the variants of one arm on one target and number of shots, each once
@@ -94,7 +94,7 @@ def left_out(groups: Sequence[Group], shown: Sequence[str]) -> list[str]:
         for name in sorted(values, key=place)
         if name not in shown and tier(name, sorted(values[name])) < 2
     ]
-    return [name for name in names if name != "n_valid" or "n_train" not in (*names, *shown)]
+    return [name for name in names if name != "task.valid" or "task.train" not in (*names, *shown)]
 
 
 def _choose(chosen: list[str], names: Sequence[str], groups: Sequence[Group]) -> None:

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from ult_lightning.base import Registry, digest, environment, fault, once, unknown
-from ult_lightning.results import Row, RowStore
+from ult_lightning.base import Registry, fault, unknown
+from ult_lightning.results import Measurement, Row, RowStore, flat, measure
 
 UNREACHED = "unreached"
 """The metric of a row that says that no ticket was found, in place of the number asked for."""
 
 _MAY_REPEAT = ("hidden",)  # lists whose entries are no points of their own
-_VERSION = 1  # of what the studies measure: a higher one makes old rows count no more
 
 Options = Mapping[str, Any]
 
@@ -108,7 +107,7 @@ def run_study(
 ) -> list[Row]:
     """The rows of a study, in the order of its points; with ``store`` every finished one is read, not measured again.
 
-    Each row has ``task`` = the study, ``arm`` = the series, ``config`` = all that decides the number, and in ``extra``
+    Each row has ``task`` = the study, ``arm`` = the series, ``settings`` = all that decides the number, and in ``extra``
     "x", "series", "kind" and "group" beside what was counted on the way. Where a mother holds no such ticket, the row's
     metric is "unreached" and ``extra["why"]`` says why. ``options``: as in ``STUDIES.get(name).options``, and
     ``fast=True`` for defaults that take seconds. ``data``: where images lie (data_dir, cache_dir, download), for studies that load
@@ -200,63 +199,51 @@ def _rows(
         except ConstructError as refusal:
             return str(refusal)
 
-    rows = []
-    for metric in point.metrics:
-        science = {
-            "made_by": "study",
-            "study": study.name,
-            "version": _VERSION,
-            "kind": point.kind,
-            "seed": point.seed,
-            "metric": metric,
-            **point.science,
-        }
-        name = digest(science)[:16]
-
-        def make(name: str = name, science: dict[str, Any] = science) -> Row:
-            row = _row(name, science, point, found())
-            if store is not None:
-                store.add(row)
-            return row
-
-        if store is None:
-            rows.append(make())
-        else:
-            path = store.path(name)
-            rows.append(once(path, make, lambda path: store.get(path.stem), force=force, notice=notice))
-    return rows
+    settings = {
+        "made_by": "study",
+        "study": study.name,
+        "study.kind": point.kind,
+        "arm": point.series,
+        "seed": point.seed,
+        **flat("study", point.science),
+    }
+    return [
+        measure(
+            {**settings, "metric": metric},
+            lambda metric=metric: _measurement(metric, point, found()),  # type: ignore[misc]
+            task=study.name,
+            store=store,
+            force=force,
+            notice=notice,
+        )[0]
+        for metric in point.metrics
+    ]
 
 
-def _row(name: str, science: dict[str, Any], point: Point, found: Found | str) -> Row:
-    """The row of a metric; of what was not reached, where ``found`` says why."""
-    reached = not isinstance(found, str)
-    seen = found if not isinstance(found, str) else Found({}, 0.0, 1, extra={"why": found})
-    place = {"x": seen.x, "group": seen.x if seen.group is None else seen.group} if reached else {}
-    here = environment()
-    seconds = seen.extra.get("seconds")
-    return Row(
-        id=name,
-        task=str(science["study"]),
-        arm=point.series,
-        seed=point.seed,
-        metric=str(science["metric"]) if reached else UNREACHED,
-        value=seen.values[science["metric"]] if reached else 0.0,
-        n=seen.n,
-        n_train=seen.n_train,
-        n_valid=0,
-        unit=seen.unit if reached else "absolute",
-        config=science,
-        config_hash=digest(science),
+def _measurement(metric: str, point: Point, found: Found | str) -> Measurement:
+    """That of a metric; of what was not reached, where ``found`` says why."""
+    series = {"series": point.series, "kind": point.kind}
+    if isinstance(found, str):
+        extra = {**series, "why": found}
+        return Measurement(value=0.0, n=1, unit="absolute", precision="64", metric=UNREACHED, extra=extra)
+    seconds = found.extra.get("seconds")
+    return Measurement(
+        value=found.values[metric],
+        n=found.n,
+        n_train=found.n_train,
+        unit=found.unit,
         seconds={"total": float(seconds)} if isinstance(seconds, int | float) else {},
-        trained=seen.trained,
-        parameters_trained=seen.parameters_trained,
-        code_version=here["code_version"],
-        versions=here["versions"],
-        device=here["device"],
-        precision="32" if seen.ticket else "64",
-        ticket=seen.ticket,
-        bytes=seen.bytes,
-        extra={"series": point.series, "kind": point.kind, **place, **seen.extra},
+        trained=found.trained,
+        parameters_trained=found.parameters_trained,
+        precision="32" if found.ticket else "64",
+        ticket=found.ticket,
+        bytes=found.bytes,
+        extra={
+            **series,
+            "x": found.x,
+            "group": found.x if found.group is None else found.group,
+            **found.extra,
+        },
     )
 
 

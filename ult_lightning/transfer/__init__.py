@@ -7,6 +7,7 @@ from ult_lightning.transfer._function_rows import FUNCTION_METRICS, function_row
 from ult_lightning.transfer._function_transfer import FunctionResult, check_takes_points, transfer_functions
 from ult_lightning.transfer._image_rows import chance, transfer_row
 from ult_lightning.transfer._image_transfer import TransferResult, transfer
+from ult_lightning.transfer._ticket_facts import ticket_settings, with_search
 
 if TYPE_CHECKING:
     from ult_lightning.transfer._ticket_module import TicketModule as TicketModule
@@ -19,9 +20,11 @@ __all__ = [
     "chance",
     "check_takes_points",
     "function_rows",
+    "ticket_settings",
     "transfer",
     "transfer_functions",
     "transfer_row",
+    "with_search",
 ]
 
 __getattr__ = lazily(__name__, {"TicketModule": "_ticket_module"})  # it imports Lightning, the rest does not

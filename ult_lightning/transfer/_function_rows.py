@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.base import NUMERICS, digest, environment, fault, once, provided
+from ult_lightning.base import fault, provided
 from ult_lightning.heads import FUNCTION_HEADS
-from ult_lightning.results import Row, RowStore
+from ult_lightning.results import Measurement, Row, RowStore, flat, head_settings, measure
 from ult_lightning.transfer._function_transfer import FunctionResult, transfer_functions
+from ult_lightning.transfer._ticket_facts import ticket_settings, with_search
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionTask
@@ -52,47 +53,27 @@ def function_rows(
         result = transfer_functions(network, task, head=head, options=options, device=device)
         return result, _certified(ticket, result, task)
 
-    rows = []
-    for metric in FUNCTION_METRICS:
-        science = function_row_config(ticket, task, head=head, options=options, metric=metric)
-        name = digest(science)[:16]
-
-        def make(name: str = name, science: dict[str, Any] = science) -> Row:
-            row = _row(name, science, ticket, task, measured(), device=device)
-            if store is not None:
-                store.add(row)
-            return row
-
-        if store is None:
-            rows.append(make())
-        else:
-            rows.append(
-                once(store.path(name), make, lambda path: store.get(path.stem), force=force, notice=notice)
-            )
-    return tuple(rows)
-
-
-def function_row_config(
-    ticket: Ticket,
-    task: FunctionTask,
-    *,
-    head: str,
-    options: Mapping[str, Any] | None,
-    metric: str,
-) -> dict[str, Any]:
-    """Everything that decides the number, as JSON: the row's id is the beginning of its hash."""
-    return {
-        "ticket": ticket.id,
-        "content": ticket.content_digest,
-        "made_by": "transfer",
-        "numerics": NUMERICS,
-        "arm": "ticket",
-        "task": task.science(),
-        "head": head,
-        "options": FUNCTION_HEADS.get(head).read(options).to_dict(),
-        "precision": "32",
-        "metric": metric,
-    }
+    chosen = FUNCTION_HEADS.get(head).read(options)
+    settings, shown = (
+        ticket_settings(ticket, full=full)
+        | {"made_by": "transfer", "arm": "ticket", "seed": task.seed, "precision": "32"}
+        | flat("task", task.science())
+        | head_settings(head, chosen.to_dict() if full else chosen.given())
+        for full in (False, True)
+    )
+    return tuple(
+        measure(
+            {**settings, "metric": metric},
+            lambda metric=metric: _measurement(metric, ticket, task, *measured(), head=head),  # type: ignore[misc]
+            task=task.id,
+            store=store,
+            force=force,
+            device=device,
+            shown=shown,
+            notice=notice,
+        )[0]
+        for metric in FUNCTION_METRICS
+    )
 
 
 def _certified(ticket: Ticket, result: FunctionResult, task: FunctionTask) -> Floats | None:
@@ -106,49 +87,31 @@ def _certified(ticket: Ticket, result: FunctionResult, task: FunctionTask) -> Fl
     return bounds
 
 
-def _row(
-    name: str,
-    science: dict[str, Any],
+def _measurement(
+    metric: str,
     ticket: Ticket,
     task: FunctionTask,
-    measured: Measured,
+    result: FunctionResult,
+    bounds: Floats | None,
     *,
-    device: str,
-) -> Row:
-    result, bounds = measured
-    per_function = result.sup_errors if science["metric"] == "sup_error" else result.rms_errors
-    made = ticket.provenance.get("seconds")
-    seconds = dict(result.seconds)
-    if isinstance(made, int | float):
-        seconds = {"search": float(made), **seconds, "total": seconds["total"] + float(made)}
+    head: str,
+) -> Measurement:
+    per_function = result.sup_errors if metric == "sup_error" else result.rms_errors
     parameters = result.fit.weights.size + result.fit.biases.size
     shared, per_task = len(ticket.to_bytes()), 8 * parameters
-    here = environment(device)
-    return Row(
-        id=name,
-        task=task.id,
-        arm=str(science["arm"]),
-        seed=task.seed,
-        metric=str(science["metric"]),
+    return Measurement(
         value=float(per_function.max()),
         n=result.n_test,
         n_train=result.fit.n_train,
-        n_valid=0,
         unit="absolute",
-        config=science,
-        config_hash=digest(science),
-        seconds=seconds,
+        seconds=with_search(ticket, result.seconds),
         trained="head",
         parameters_trained=parameters,
-        code_version=here["code_version"],
-        versions=here["versions"],
-        device=here["device"],
-        precision="32",
         ticket=ticket.id,
         bytes=shared + per_task,
         extra={
             **_function_extra(task, result, bounds),
-            "head": science["head"],
+            "head": head,
             "fingerprint_before": result.fingerprint,
             "fingerprint_after": result.fingerprint,
             "bytes_shared": shared,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ult_lightning.base import NUMERICS, NoOptions, Options
-from ult_lightning.results import ArmLook
+from ult_lightning.base import NoOptions, Options
+from ult_lightning.results import ArmLook, flat, shown_sources, source_settings, task_settings
 
 if TYPE_CHECKING:
     from ult_lightning.compare._bytes import Storage
@@ -57,27 +57,28 @@ class Arm:
     sources: Callable[[Cell], list[Task]] | None = None
     options: type[Options] = NoOptions
 
-    def settings(self, cell: Cell) -> dict[str, Any]:
-        """Everything that decides its number, as JSON: only what this arm depends on."""
-        config: dict[str, Any] = {
+    def settings(self, cell: Cell, *, full: bool = False) -> dict[str, Any]:
+        """Everything that decides its number, flat: only what this arm depends on, and what is not at its default.
+
+        ``full``: what readers are told, the defaults and the sources by name.
+        """
+        science, options = cell.task.science(), cell.options(self.name, self.options)
+        found = {
             "made_by": "compare",
-            "numerics": NUMERICS,
             "arm": self.name,
+            "metric": "accuracy",
             "seed": cell.seed,
-            "task": cell.task.science(),
-            "sources": None if self.sources is None else [s.science() for s in self.sources(cell)],
+            **task_settings(science),
+            **flat("arm", options.to_dict() if full else options.given()),
         }
-        parts: dict[str, Callable[[], Any]] = {
-            "mother": cell.mother.to_dict,
-            "head": lambda: {"name": cell.settings.head, "options": dict(cell.settings.head_options)},
-            "search": lambda: cell.search.with_steps(cell.steps).to_dict(),
-            "dense": cell.training_config,
-            "precision": lambda: cell.search.precision,
-            "augmentation": lambda: cell.task.augmentation,
-        }
-        config |= {part: parts[part]() for part in sorted(self.needs)}
-        given = cell.options(self.name, self.options).given()
-        return {**config, "arm_options": given} if given else config
+        sources = [] if self.sources is None else self.sources(cell)
+        if full:
+            found |= shown_sources([(s.id, len(s.train)) for s in sources if s.science() != science])
+        else:
+            found |= source_settings([s.science() for s in sources], science)
+        for part in sorted(self.needs):
+            found |= cell.part(part, full=full)
+        return found
 
 
 def unseen(cell: Cell) -> list[Task]:

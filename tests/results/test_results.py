@@ -18,6 +18,7 @@ from scipy import stats
 from ult_lightning.base import UltError
 from ult_lightning.base import _environment as machine
 from ult_lightning.results import Interval, Row, RowStore, environment, interval, paired, rows_as_json_lines
+from ult_lightning.tickets import TicketStore
 
 FIELDS: dict[str, Any] = {
     "id": "0123abcd",
@@ -30,8 +31,7 @@ FIELDS: dict[str, Any] = {
     "n_train": 1293,
     "n_valid": 144,
     "unit": "fraction",
-    "config": {"head": "ridge", "lambdas": [0.1, 1]},
-    "config_hash": "e" * 64,
+    "settings": {"head": "ridge", "head.lambdas": [0.1, 1]},
     "seconds": {"head": 0.25, "total": 3},
     "trained": "a linear head",
     "parameters_trained": 20490,
@@ -88,10 +88,10 @@ def test_a_row_can_be_in_a_set() -> None:
 
 
 def test_mappings_are_copies() -> None:
-    config = {"a": [1]}
-    one = row(config=config)
-    config["a"].append(2)
-    assert one.config == {"a": [1]}
+    settings = {"a": [1]}
+    one = row(settings=settings)
+    settings["a"].append(2)
+    assert one.settings == {"a": [1]}
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_mappings_are_copies() -> None:
         ({"id": "../x"}, "row id: got '../x', wanted at most 100 letters, digits, dots, dashes and underscores."),
         ({"id": 3}, "row id: got 3, wanted"),
         *(({name: ""}, f"{name}: got '', wanted a text that is not empty.") for name in (
-            "task", "arm", "metric", "unit", "config_hash", "trained", "code_version", "device", "precision", "ticket")),
+            "task", "arm", "metric", "unit", "trained", "code_version", "device", "precision", "ticket")),
         ({"task": None}, "task: got None, wanted a text that is not empty."),
         ({"value": float("nan")}, "value: got nan, wanted a finite number."),
         ({"value": float("inf")}, "value: got inf, wanted a finite number."),
@@ -117,8 +117,10 @@ def test_mappings_are_copies() -> None:
         ({"parameters_trained": -5}, "parameters_trained: got -5, wanted"),
         ({"bytes": -1}, "bytes: got -1, wanted a whole number of at least 0."),
         ({"seen": 1}, "seen: got 1, wanted True, False or None."),
-        ({"config": [1]}, r"config: got \[1\], wanted a mapping of JSON values."),
-        ({"config": {"x": object}}, "config: got .*, wanted a mapping of JSON values; JSON refuses it"),
+        ({"settings": [1]}, r"settings: got \[1\], wanted a mapping of JSON values."),
+        ({"settings": {"x": object}}, "settings: got .*, wanted a mapping of JSON values; JSON refuses it"),
+        *(({"settings": {"x": deep}}, "settings.x: got .*, wanted a number, a word, true or false, or a list of them.")
+          for deep in ({}, {"y": 1}, None, [None], [[1]], [{}])),
         ({"extra": {"x": float("nan")}}, "extra: got .*, wanted a mapping of JSON values; JSON refuses it"),
         ({"seconds": {"head": -1}}, "seconds of head: got -1, wanted a number of at least 0."),
         ({"seconds": {"head": "3"}}, "seconds of head: got '3', wanted a finite number."),
@@ -173,7 +175,7 @@ def test_rows_by_id(tmp_path: Path) -> None:
     assert store.get("a") == row(id="a")
     store.add(row(id="a", value=0.5))
     assert store.get("a").value == 0.5
-    assert sorted(os.listdir(store.root)) == ["rows", "store.json"]
+    assert sorted(os.listdir(store.root)) == ["rows", "rows.json", "store.json"]
     assert repr(store) == f"RowStore({str(store.root)!r}, 1 rows)"
 
 
@@ -227,6 +229,25 @@ def test_a_broken_row_file_is_named(tmp_path: Path, content: bytes, reason: str)
         assert reason in said
         assert said.endswith("; delete this file and repeat the command that made it.")
         assert "\n" not in said
+
+
+def test_rows_of_the_old_format_are_refused_and_tickets_beside_them_are_not(tmp_path: Path) -> None:
+    """A store of before has one mark, and rows with a nested config."""
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.json").write_text('{"config": {}}')
+    (tmp_path / "store.json").write_text('{"format": 1, "made_by": "ult_lightning"}')
+    said = (
+        f"^store: got '{tmp_path}', wanted rows of format 2; an older ult_lightning wrote them: "
+        "name another folder with store= and run the command again.$"
+    )
+    with pytest.raises(UltError, match=said):
+        RowStore(tmp_path)
+    assert TicketStore(tmp_path).ids() == ()
+    (tmp_path / "rows" / "a.json").unlink()
+    RowStore(tmp_path).add(row())
+    (tmp_path / "rows.json").write_text('{"format": 3}')
+    with pytest.raises(UltError, match=r"rows.json: got 3, wanted store format 2; a newer ult_lightning"):
+        RowStore(tmp_path)
 
 
 def test_a_row_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,28 @@
+"""How reports name and draw the arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ult_lightning.base import provided
+
+
+@dataclass(frozen=True)
+class ArmLook:
+    """How reports name and draw an arm: a few words, "#rrggbb" on white and on black paper, a matplotlib marker.
+
+    `trains`: whether it trains a network's weights, so that frozen networks are measured against it.
+    """
+
+    words: str
+    light: str
+    dark: str
+    marker: str
+    trains: bool = False
+
+
+def arm_looks() -> Mapping[str, ArmLook]:
+    """The looks of all known arms, in the order in which reports list them."""
+    looks: Mapping[str, ArmLook] = provided("arm_looks")()
+    return looks
