@@ -182,7 +182,7 @@ READING = [
     (["search", *TINY, "++densty=0.3"], "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?"),
     (["search", *TINY, "++method.optimiser=adam"], "method.optimiser"),
     (["search", *TINY, "net.options=5"], "net.options: got 5, wanted keys with values"),
-    (["search", *TINY, "++net.options.depth=5"], "net.options.depth: got 5, wanted an option of conv2"),
+    (["search", *TINY, "++net.options.depth=5"], "option of net.options: got 'depth', wanted one of trunk, width"),
     (["search", *TINY, "~seed"], "seed: got None, wanted a value; for example seed=VALUE."),
     (["search", *TINY, "sources=[usps]"], "download=true"),
     (["search", *TINY, "sources=[parquet:/nowhere]"], "/nowhere"),

@@ -45,7 +45,10 @@ FUNCTION_HEADS: Registry[Head[FunctionFit]] = Registry("head")
 
 @dataclass(frozen=True)
 class LstsqOptions(Options):
-    """``points``: of training, None for the larger of 6,000 and 4 * d; ``rcond``: the share of the largest singular value below which others count as 0."""
+    """``points``: of training, None for the larger of 6,000 and 4 * d.
+
+    ``rcond``: the share of the largest singular value below which others count as 0.
+    """
 
     points: int | None = option(None, least=1)
     rcond: float = option(1e-10, least=0, below=1)
