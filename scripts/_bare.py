@@ -43,7 +43,10 @@ class BareSearch:
         made: Any = search.configure_optimizers()
         self.optimizer: torch.optim.Optimizer = made["optimizer"]
         if self.graphed:  # a captured step reads its learning rates from memory
-            groups = [{**g, "lr": torch.tensor(float(g["initial_lr"]), device=device)} for g in self.optimizer.param_groups]
+            groups = [
+                {**g, "lr": torch.tensor(float(g["initial_lr"]), device=device)}
+                for g in self.optimizer.param_groups
+            ]
             keys = ("params", "lr", "momentum", "weight_decay")
             self.optimizer = torch.optim.SGD([{k: g[k] for k in keys} for g in groups], fused=True)
         self.rates = [float(g["initial_lr"]) for g in made["optimizer"].param_groups]

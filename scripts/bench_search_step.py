@@ -118,7 +118,10 @@ def searches(
     def made(**how: Any) -> Step:
         settings = SearchSettings(batch_size=len(batch[0].y))
         bare = BareSearch(
-            MaskSearch(spec, {"source": 10}, settings, steps=10_000), device=device, precision=precision, **how
+            MaskSearch(spec, {"source": 10}, settings, steps=10_000),
+            device=device,
+            precision=precision,
+            **how,
         )
         return lambda: bare.step(batch)
 
