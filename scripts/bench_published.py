@@ -88,7 +88,8 @@ def run(net: str, task: Task, told: Namespace) -> dict[str, Any]:
         augment=False if told.smoke else "crop_flip",
         trainer={"max_epochs": told.epochs, "precision": precision},
     )
-    spec = MotherSpec(net, options=OPTIONS.get(net, {}), seed=0)
+    options = {**OPTIONS.get(net, {}), **({"width": 0.125} if told.smoke and net in OPTIONS else {})}
+    spec = MotherSpec(net, options=options, seed=0)
     task = task.to(device)
     batches = len(Task.stream([task], batch_size=settings.batch_size, seed=0))
     steps = 6 if told.smoke else settings.steps(batches)

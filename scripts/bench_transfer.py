@@ -54,6 +54,7 @@ class Size:
     epochs: int = 10
     steps: int = 100
     splits: int = 5
+    width: float = 1.0
 
 
 def load(name: str, seed: int = 0) -> Task:
@@ -74,7 +75,7 @@ def make_ticket(size: Size) -> Ticket:
         method_options={"lr": 1.0},
         trainer={"max_steps": size.steps, "precision": resolve_precision("auto", size.device)},
     )
-    source, spec = load(f"{size.data}:0-4"), MotherSpec("conv4", seed=0)
+    source, spec = load(f"{size.data}:0-4"), MotherSpec("conv4", options={"width": size.width}, seed=0)
     return find_ticket([source], spec, settings, device=size.device, progress=False)
 
 
@@ -206,7 +207,7 @@ def main() -> None:
     told = parser.parse_args()
     size = Size(resolve_device(told.device))
     if told.smoke:
-        size = replace(size, data="digits", train=100, rounds=1, epochs=1, steps=2, splits=1)
+        size = replace(size, data="digits", train=100, rounds=1, epochs=1, steps=2, splits=1, width=0.125)
     began = time.perf_counter()
     task, network = make_task(size), make_ticket(size).network()
     assert isinstance(network, FrozenNetwork)
