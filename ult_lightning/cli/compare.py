@@ -100,6 +100,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             device=machine.device,
             trainer=told.trainer,
             force=machine.force,
+            progress=told.trainer.get("enable_progress_bar", True) is not False,
         )
         mirror.log_rows(rows)
     summary = table(rows, command=place.command("compare"))
