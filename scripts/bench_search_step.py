@@ -14,9 +14,9 @@ since it never waits for the device. Medians of interleaved runs; the last line 
 
 What stands between the step and its products (one CPU thread, batch 128, trunk=fc): oneDNN's convolutions, forward a quarter and
 backward half of the time, run near the rate of the large product, so that conv4 has ratio_limit 1.1 and conv2 1.4 to 1.5, in
-float32 and bfloat16 alike. The rest reads and writes maps and multiplies nothing: batch norm (6 to 9 %), ReLU (3 to 5 %),
-max-pools (2 to 4 %) and copies (2 to 3 %), which weigh most in conv2, whose maps are all 32x32. Mask selection, the product
-with the mask and SGD on the scores are 2 to 3 %.
+float32 and bfloat16 alike. The rest of conv4's step reads and writes maps and multiplies nothing: batch norm (6 to 9 %), ReLU
+(3 to 5 %), max-pools (1 to 4 %) and copies (2 to 3 %). Mask selection, the product with the mask and SGD on the scores are
+2 to 5 %, so that no change to them alone moves the ratio much.
 """
 
 from __future__ import annotations
