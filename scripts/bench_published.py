@@ -40,7 +40,7 @@ OPTIONS = {"conv4": {"trunk": "fc"}, "conv6": {"trunk": "fc"}}
 def load(data: Path, smoke: bool) -> Task:
     """CIFAR-10 where its files are, else the JPEG copy; embedded digits for a smoke run."""
     if smoke:
-        return load_task("digits", seed=0)
+        return load_task({"name": "digits", "train_limit": 64, "valid_limit": 32}, seed=0)
     name = "cifar10" if (data / "cifar-10-batches-py").is_dir() else "cifar10_jpeg"
     return load_task(name, seed=0, data_dir=data)
 
