@@ -1,37 +1,41 @@
-"""One step of mask search against one step of dense training, and against masks found by sorting.
+"""One step of mask search against dense training, masks found by sorting, and the matrix products it is made of.
 
-    python scripts/bench_search_step.py
+    python scripts/bench_search_step.py [--device cuda] [--nets conv4 conv2] [--profile] [--smoke]
 
-Conv4, batch 128, images in memory. ``search`` is the step of ``ult search`` (mask, forward, backward, SGD on scores and
-head). ``dense`` is the same net at the same precision with all weights trained by SGD, in the memory format that is
-fastest for it. ``sorted`` is the search with the published algorithm's masks: all scores of a layer are sorted in every
-forward pass. Medians of interleaved runs; the last line is one JSON object:
+Batch 128, images in memory. ``search`` is the step of ``ult search`` (mask, forward, backward, SGD on scores and head).
+``dense`` is the same net at the same precision with all weights trained by SGD, in the memory format that is fastest for it.
+``sorted`` is the search with the published algorithm's masks: all scores of a layer are sorted in every forward pass. On a GPU,
+``compiled`` passes the step through torch.compile and ``graph`` replays it as one CUDA graph, which the mask selection allows
+since it never waits for the device. Medians of interleaved runs; the last line is one JSON object, for the first net:
 
     ratio_dense    search / dense with trunk=fc; the worse of float32 and bfloat16
     ratio_sorted   search at the default precision / search by sorting in float32, with trunk=fc (pool stands beside it)
+    ratio_limit    fastest search / the time that a large matrix product takes for the same multiply-adds, by net and precision
+
+What stands between the step and its products (one CPU thread, batch 128, trunk=fc): oneDNN's convolutions, forward a quarter and
+backward half of the time, run near the rate of the large product, so that conv4 has ratio_limit 1.1 and conv2 1.4 to 1.5, in
+float32 and bfloat16 alike. The rest of conv4's step reads and writes maps and multiplies nothing: batch norm (6 to 9 %), ReLU
+(3 to 5 %), max-pools (1 to 4 %) and copies (2 to 3 %). Mask selection, the product with the mask and SGD on the scores are
+2 to 5 %, so that no change to them alone moves the ratio much.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
+from _bare import BareSearch, Step, arguments, interleaved, matrix_product, medians, multiply_adds, seconds
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from ult_lightning.nets import MaskedParameters, build_mother, maskable
-from ult_lightning.search import SearchSettings, kept_counts, resolve_precision, seeded_head
+from ult_lightning.data import TaskBatch
+from ult_lightning.nets import build_mother, maskable
+from ult_lightning.search import MaskSearch, SearchSettings, resolve_device, resolve_precision, seeded_head
 from ult_lightning.tickets import MotherSpec
 
-BATCH = 128
-ROUNDS = 11
-SECONDS = 500.0
-Step = Callable[[], None]
+PRECISIONS = ("32", "bf16")
 
 
 class SortedSubset(torch.autograd.Function):
@@ -69,47 +73,31 @@ def dense_step(spec: MotherSpec, precision: str, x: Tensor, y: Tensor, channels_
     body = build_mother(spec).body.train().requires_grad_(True)
     if channels_last:
         body, x = body.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
-    return train_step(body, x, y, list(body.parameters()), precision, lambda: None)
-
-
-def search_step(spec: MotherSpec, precision: str, x: Tensor, y: Tensor) -> Step:
-    """The step of ``ult search``."""
-    mother = build_mother(spec).train()
-    kept = kept_counts({n: tuple(p.shape) for n, p in maskable(mother.body).items()}, SearchSettings())
-    masked = MaskedParameters(mother.body, kept, seed=0)
-    return train_step(mother, x, y, list(masked.scores()), precision, masked.update)
+    return train_step(body, x, y, precision)
 
 
 def sorted_step(spec: MotherSpec, precision: str, x: Tensor, y: Tensor) -> Step:
     """The search step with sort-based masks, on the same fast convolutions."""
     body = build_mother(spec).body.train()
-    scores = []
     for name in list(maskable(body)):
         layer = body.get_submodule(name.rpartition(".")[0])
         subset = BySorting(layer.weight.shape, layer.weight[0].numel() ** -0.5)
         parametrize.register_parametrization(layer, "weight", subset)
-        scores.append(subset.scores)
-    x = x.contiguous(memory_format=torch.channels_last)
-    return train_step(body, x, y, scores, precision, lambda: None)
+    return train_step(body, x.contiguous(memory_format=torch.channels_last), y, precision)
 
 
-def train_step(
-    net: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    trained: list[nn.Parameter],
-    precision: str,
-    before: Step,
-) -> Step:
-    """Forward, cross-entropy, backward and SGD with momentum on ``trained`` and a head."""
+def train_step(net: nn.Module, x: Tensor, y: Tensor, precision: str) -> Step:
+    """Forward, cross-entropy, backward and SGD with momentum on what needs a gradient and a head."""
+    net = net.to(x.device)
     with torch.no_grad():
-        head = seeded_head(net(x[:2]).shape[1], 10, 0, 0)
+        head = seeded_head(net(x[:2]).shape[1], 10, 0, 0).to(x.device)
+    trained = [p for p in net.parameters() if p.requires_grad]
     groups = [{"params": trained, "lr": 0.1}, {"params": head.parameters(), "lr": 0.01}]
     optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=1e-4)
 
     def step() -> None:
-        before()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"), parametrize.cached():
+        enabled = precision == "bf16"
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled), parametrize.cached():
             loss = F.cross_entropy(head(net(x)), y)
         optimizer.zero_grad()
         loss.backward()
@@ -118,55 +106,115 @@ def train_step(
     return step
 
 
-def seconds(step: Step) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-
 def fastest_dense(spec: MotherSpec, precision: str, x: Tensor, y: Tensor) -> Step:
     """Dense training in the memory format that is faster."""
     steps = [dense_step(spec, precision, x, y, channels_last) for channels_last in (False, True)]
     for step in steps:
         step()
-    return min(steps, key=lambda step: min(seconds(step) for _ in range(3)))
+    device = str(x.device)
+    return min(steps, key=lambda step: min(seconds(step, device) for _ in range(3)))
+
+
+def searches(
+    spec: MotherSpec, precision: str, batch: list[TaskBatch], device: str, smoke: bool
+) -> dict[str, Step]:
+    """The step of ``ult search``, and on a GPU (in a smoke run, anywhere) compiled and as a graph."""
+
+    def made(**how: Any) -> Step:
+        settings = SearchSettings(batch_size=len(batch[0].y))
+        bare = BareSearch(
+            MaskSearch(spec, {"source": 10}, settings, steps=10_000),
+            device=device,
+            precision=precision,
+            **how,
+        )
+        return lambda: bare.step(batch)
+
+    steps = {"search": made()}
+    if device != "cpu" or smoke:
+        steps |= {"graph": made(graph=True)}
+        try:
+            compiled = made(compile="aot_eager" if smoke else "inductor", graph=True)
+            compiled()
+            steps["compiled"] = compiled
+        except Exception as error:  # a missing compiler must not cost the rest of the table
+            print(f"compiled: not on this machine ({type(error).__name__}: {str(error).splitlines()[0]})")
+    return steps
+
+
+def profile(step: Step, device: str) -> None:
+    """Prints where the time of ten steps goes."""
+    kinds = [torch.profiler.ProfilerActivity.CPU]
+    if device != "cpu":
+        kinds.append(torch.profiler.ProfilerActivity.CUDA)
+    with torch.profiler.profile(activities=kinds) as record:
+        for _ in range(10):
+            step()
+    order = "self_cpu_time_total" if device == "cpu" else "self_cuda_time_total"
+    print(record.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=45))
 
 
 def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--nets", nargs="+")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--rounds", type=int, default=11)
+    told = parser.parse_args()
+    device = resolve_device(told.device)
+    size, side = (8, 256) if told.smoke else (128, 2048 if device == "cpu" else 8192)
+    rounds, times = (1, 1) if told.smoke else (told.rounds, 1 if device == "cpu" else 20)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(BATCH, 3, 32, 32, generator=generator)
-    y = torch.randint(10, (BATCH,), generator=generator)
-    default = resolve_precision("auto", "cpu")
+    x = torch.randn(size, 3, 32, 32, generator=generator).to(device)
+    y = torch.randint(10, (size,), generator=generator).to(device)
+    nets = told.nets or (["conv2"] if told.smoke else ["conv4", "conv2"])
+    batch, main_net = [TaskBatch(x, y, 0)], nets[0]
+    options: dict[str, Any] = {"width": 0.125} if told.smoke else {}
     steps: dict[str, Step] = {}
-    for trunk in ("fc", "pool"):
-        spec = MotherSpec("conv4", options={"trunk": trunk})
-        for precision in ("32", "bf16"):
-            steps[f"search/{trunk}/{precision}"] = search_step(spec, precision, x, y)
-        steps[f"sorted/{trunk}/32"] = sorted_step(spec, "32", x, y)
-    fc = MotherSpec("conv4", options={"trunk": "fc"})
-    for precision in ("32", "bf16"):
-        steps[f"dense/fc/{precision}"] = fastest_dense(fc, precision, x, y)
-    for step in steps.values():
-        step()
-    found: dict[str, list[float]] = {name: [] for name in steps}
-    began = time.perf_counter()
-    for _ in range(ROUNDS):
-        for name, step in steps.items():
-            found[name].append(seconds(step))
-        if time.perf_counter() - began > SECONDS:
-            break
-    middle = {name: statistics.median(values) for name, values in found.items()}
+    work: dict[str, int] = {}
+    for precision in PRECISIONS:
+        for net in nets:
+            for trunk in ("fc", "pool") if net == main_net else ("fc",):
+                spec = MotherSpec(net, options={"trunk": trunk, **options})
+                for kind, step in searches(spec, precision, batch, device, told.smoke).items():
+                    steps[f"{kind}/{net}/{trunk}/{precision}"] = step
+                if precision == "32" and net == main_net:
+                    steps[f"sorted/{net}/{trunk}/32"] = sorted_step(spec, "32", x, y)
+            spec = MotherSpec(net, options={"trunk": "fc", **options})
+            work[net] = multiply_adds(MaskSearch(spec, {"source": 10}), size)
+        spec = MotherSpec(main_net, options={"trunk": "fc", **options})
+        steps[f"dense/{main_net}/fc/{precision}"] = fastest_dense(spec, precision, x, y)
+        steps[f"product/{precision}"], product = matrix_product(device, precision, side)
+    measured = interleaved(steps, device=device, rounds=rounds, times=times)
+    middle = medians(measured)
     for name, value in middle.items():
-        print(f"{name:16} {1000 * value:8.1f} ms  (min {1000 * min(found[name]):.1f})")
-    dense = {p: middle[f"search/fc/{p}"] / middle[f"dense/fc/{p}"] for p in ("32", "bf16")}
-    by_sort = {t: middle[f"search/{t}/{default}"] / middle[f"sorted/{t}/32"] for t in ("fc", "pool")}
+        print(f"{name:28} {1000 * value:9.3f} ms  (min {1000 * min(measured[name]):.3f})")
+    dense = {p: middle[f"search/{main_net}/fc/{p}"] / middle[f"dense/{main_net}/fc/{p}"] for p in PRECISIONS}
+    default = resolve_precision("auto", device)
+    by_sort = {
+        t: middle[f"search/{main_net}/{t}/{default}"] / middle[f"sorted/{main_net}/{t}/32"]
+        for t in ("fc", "pool")
+    }
+    limit = {}
+    for net in nets:
+        for precision in PRECISIONS:
+            kinds = [k for k in ("search", "graph", "compiled") if f"{k}/{net}/fc/{precision}" in middle]
+            best = min(middle[f"{kind}/{net}/fc/{precision}"] for kind in kinds)
+            limit[f"{net}/{precision}"] = best / (middle[f"product/{precision}"] * work[net] / product)
+    print("ratio_limit " + "  ".join(f"{name} {value:.2f}" for name, value in limit.items()))
+    if told.profile:
+        for precision in PRECISIONS:
+            profile(steps[f"search/{main_net}/fc/{precision}"], device)
     line = {
         "ratio_dense": max(dense.values()),
         "ratio_sorted": by_sort["fc"],
+        "ratio_limit": limit,
         "ratio_dense_by_precision": dense,
         "ratio_sorted_by_trunk": by_sort,
+        "multiply_adds": work,
         "default_precision": default,
-        "rounds": len(found["dense/fc/32"]),
+        "rounds": len(measured[f"product/{default}"]),
+        "device": torch.cuda.get_device_name(device) if device != "cpu" else "cpu",
         "threads": torch.get_num_threads(),
         "milliseconds": {name: 1000 * value for name, value in middle.items()},
     }

@@ -1,6 +1,6 @@
 """Ridge transfer of one ticket to one task, against a bare forward pass over the same images and the SGD probe.
 
-    python scripts/bench_transfer.py
+    python scripts/bench_transfer.py [--device cuda] [--smoke]
 
 Conv4 (d = 2048), density 0.5, a ticket searched on the digits 0 to 4 for 100 steps; 10,000 training images (the 3,600 of
 mnist5k, over and over), 400 for validation, 1,000 for the test; float32 and bfloat16. Medians of interleaved runs. The
@@ -21,27 +21,40 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
+from _bare import arguments, synchronize
 
 from ult_lightning.data import Task, load_task
 from ult_lightning.heads import HEADS, FeatureStream
 from ult_lightning.nets import FrozenNetwork
-from ult_lightning.search import SearchSettings, find_ticket, resolve_precision
+from ult_lightning.search import SearchSettings, find_ticket, resolve_device, resolve_precision
 from ult_lightning.tickets import MotherSpec, Ticket
 from ult_lightning.transfer import TransferResult, transfer
 
-TRAIN = 10_000
-ROUNDS = 3
 SGD_ROUNDS = 1
-EPOCHS = 10
-STEPS = 100
-SPLITS = 5
+BATCHES = {"cpu": (64, 125), "cuda": (1_000, 2_500)}
+"""Images of one bare forward pass, of which the faster counts."""
 SECONDS_OF_ROUNDS = 260.0  # since the start: no further round after
 SECONDS = 540.0
 PRECISIONS = ("32", "bf16")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured, and where."""
+
+    device: str
+    data: str = "mnist5k"
+    train: int = 10_000
+    rounds: int = 3
+    epochs: int = 10
+    steps: int = 100
+    splits: int = 5
+    width: float = 1.0
 
 
 def load(name: str, seed: int = 0) -> Task:
@@ -49,70 +62,84 @@ def load(name: str, seed: int = 0) -> Task:
         return load_task(name, seed=seed, data_dir=cache, cache_dir=cache)
 
 
-def make_task(seed: int = 0) -> Task:
+def make_task(size: Size, seed: int = 0) -> Task:
     """Mnist5k with 10,000 training images: its own, over and over."""
-    task = load("mnist5k", seed)
-    return replace(task, train=task.train.take(torch.arange(TRAIN) % len(task.train)))
+    task = load(size.data, seed)
+    return replace(task, train=task.train.take(torch.arange(size.train) % len(task.train))).to(size.device)
 
 
-def make_ticket() -> Ticket:
+def make_ticket(size: Size) -> Ticket:
     """A conv4 ticket searched on half of the digits."""
     settings = SearchSettings(
         density=0.5,
         method_options={"lr": 1.0},
-        trainer={"max_steps": STEPS, "precision": resolve_precision("auto", "cpu")},
+        trainer={"max_steps": size.steps, "precision": resolve_precision("auto", size.device)},
     )
-    return find_ticket([load("mnist5k:0-4")], MotherSpec("conv4", seed=0), settings, progress=False)
+    source, spec = load(f"{size.data}:0-4"), MotherSpec("conv4", options={"width": size.width}, seed=0)
+    return find_ticket([source], spec, settings, device=size.device, progress=False)
 
 
-def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+def timed(run: Callable[[], Any], device: str) -> tuple[float, Any]:
+    synchronize(device)
     start = time.perf_counter()
     result = run()
+    synchronize(device)
     return time.perf_counter() - start, result
 
 
 def forward(network: FrozenNetwork, images: torch.Tensor, precision: str, batch_size: int) -> None:
     """The bare forward pass."""
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+    kind = images.device.type
+    with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
         for x in torch.split(images, batch_size):
             network(x)
 
 
 def bare(network: FrozenNetwork, images: torch.Tensor, precision: str) -> float:
     """Seconds of the bare forward pass over all images, with the batch size that is fastest here and now."""
-    return min(timed(lambda b=b: forward(network, images, precision, b))[0] for b in (64, 125))
+    device, sizes = str(images.device), BATCHES[images.device.type]
+    return min(timed(lambda b=b: forward(network, images, precision, b), device)[0] for b in sizes)
 
 
-def measure(network: FrozenNetwork, task: Task, began: float) -> dict[str, dict[str, list[Any]]]:
+def measure(network: FrozenNetwork, task: Task, size: Size, began: float) -> dict[str, dict[str, list[Any]]]:
     """Per precision: "forward" seconds, "ridge" (seconds, result), "sgd" (result, the ridge fits before and after)."""
     images = torch.cat([x for part in ("train", "valid", "test") for x, _ in task.batches(part)])
     images = images.contiguous(memory_format=torch.channels_last)
     found: dict[str, dict[str, list[Any]]] = {p: {"forward": [], "ridge": [], "sgd": []} for p in PRECISIONS}
-    transfer(network, replace(task, train=task.train.take(torch.arange(3000))))  # imports and first touches
-    for number in range(ROUNDS):
+    small = torch.arange(min(3_000, size.train), device=task.device)
+    for precision in PRECISIONS:  # imports and first touches
+        transfer(
+            network, replace(task, train=task.train.take(small)), precision=precision, device=size.device
+        )
+        bare(network, images, precision)
+    for number in range(size.rounds):
         if number and time.perf_counter() - began > SECONDS_OF_ROUNDS:
             break
         for precision, lists in found.items():
             lists["forward"].append(bare(network, images, precision))
-            lists["ridge"].append(timed(lambda p=precision: transfer(network, task, precision=p)))
+            fit = partial(transfer, network, task, precision=precision, device=size.device)
+            lists["ridge"].append(timed(fit, size.device))
         print(f"round {number + 1}: {time.perf_counter() - began:.0f} s", flush=True)
-    longest: dict[str, float] = {p: EPOCHS * 1.5 * min(lists["forward"]) for p, lists in found.items()}
+    longest: dict[str, float] = {p: size.epochs * 1.5 * min(lists["forward"]) for p, lists in found.items()}
     for number in range(SGD_ROUNDS):
         for precision in sorted(found, key=lambda p: longest[p]):
             none_yet = not any(lists["sgd"] for lists in found.values())
             if none_yet or time.perf_counter() - began + 1.2 * longest[precision] < SECONDS:
-                seconds, run = timed(lambda p=precision: against_sgd(network, task, p))
+                seconds, run = timed(partial(against_sgd, network, task, precision, size), size.device)
                 found[precision]["sgd"].append(run)
                 longest[precision] = seconds
                 print(f"probe {number + 1} in {precision}: {time.perf_counter() - began:.0f} s", flush=True)
     return found
 
 
-def against_sgd(network: FrozenNetwork, task: Task, precision: str) -> tuple[TransferResult, list[float]]:
+def against_sgd(
+    network: FrozenNetwork, task: Task, precision: str, size: Size
+) -> tuple[TransferResult, list[float]]:
     """One run of the probe, and the seconds of a ridge fit before and of one after it."""
-    before = transfer(network, task, precision=precision).fit.seconds
-    probe = transfer(network, task, head="sgd", options={"epochs": EPOCHS}, precision=precision)
-    return probe, [before, transfer(network, task, precision=precision).fit.seconds]
+    fit = partial(transfer, network, task, precision=precision, device=size.device)
+    before = fit().fit.seconds
+    probe = fit(head="sgd", options={"epochs": size.epochs})
+    return probe, [before, fit().fit.seconds]
 
 
 class InMemory:
@@ -132,18 +159,22 @@ class InMemory:
         features, labels = self.parts[part]
         yield from zip(features.split(self.batch_size), labels.split(self.batch_size), strict=True)
 
+    def collect(self, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.parts[part]
+
     def draw(self, index: torch.Tensor, **_: Any) -> tuple[torch.Tensor, torch.Tensor]:
         features, labels = self.parts["train"]
         return features[index], labels[index]
 
 
-def accuracies(network: FrozenNetwork) -> dict[str, list[float]]:
+def accuracies(network: FrozenNetwork, size: Size) -> dict[str, list[float]]:
     """Test accuracies of both heads on the five splits."""
     found: dict[str, list[float]] = {"ridge": [], "sgd": []}
-    for seed in range(SPLITS):
-        stream = InMemory(FeatureStream(network, make_task(seed), precision="bf16"))
+    for seed in range(size.splits):
+        task = make_task(size, seed)
+        stream = InMemory(FeatureStream(network, task, precision="bf16", device=size.device))
         features, labels = stream.parts["test"]
-        for head, options in (("ridge", {}), ("sgd", {"epochs": EPOCHS})):
+        for head, options in (("ridge", {}), ("sgd", {"epochs": size.epochs})):
             member = HEADS.get(head)
             fit = member.fit(stream, member.read(options), seed=seed)
             found[head].append(float((fit.head(features).argmax(1) == labels).float().mean()))
@@ -172,12 +203,19 @@ def summary(lists: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--device", default="cpu")
+    told = parser.parse_args()
+    size = Size(resolve_device(told.device))
+    if told.smoke:
+        size = replace(size, data="digits", train=100, rounds=1, epochs=1, steps=2, splits=1, width=0.125)
     began = time.perf_counter()
-    task, network = make_task(), make_ticket().network()
+    task, network = make_task(size), make_ticket(size).network()
     assert isinstance(network, FrozenNetwork)
-    accuracy = accuracies(network)
+    network = network.to(size.device)
+    accuracy = accuracies(network, size)
     deltas = [a - b for a, b in zip(accuracy["ridge"], accuracy["sgd"], strict=True)]
-    found = measure(network, task, began)
+    found = measure(network, task, size, began)
     details = {precision: summary(lists) for precision, lists in found.items()}
     line = {
         "ratio_forward": max(d["ratio_forward"] for d in details.values()),
@@ -188,6 +226,7 @@ def main() -> None:
         "rounds_sgd": {precision: len(lists["sgd"]) for precision, lists in found.items()},
         "n": {"train": len(task.train), "valid": len(task.valid), "test": len(task.test)},
         "dim": network.dim,
+        "device": size.device,
         "threads": torch.get_num_threads(),
         "details": details,
     }

@@ -78,3 +78,41 @@ def seconds_of(ult: Command, words: tuple[str, ...]) -> float:
 
 def imported_names(importtime: str) -> set[str]:
     return set(re.findall(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", importtime, re.MULTILINE))
+
+
+BLOCKED = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"hydra", "omegaconf", "wandb", "mlxtend"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "import ult_lightning.search, ult_lightning.transfer, ult_lightning.compare, ult_lightning.construct",
+        "from ult_lightning.tracking import finish, make_logger, log_rows\n"
+        "logger = make_logger('none', run_dir='run')\n"
+        "assert logger is None\n"
+        "log_rows(logger, [])\n"
+        "assert finish(logger) is None",
+    ],
+    ids=["rooms", "logger=none"],
+)
+def test_science_needs_neither_hydra_nor_wandb_nor_mlxtend(work: str) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{BLOCKED}\n{work}\nassert not {{'hydra', 'wandb', 'mlxtend'}} & set(sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,12 @@ def run_grid(
     device: str = "cpu",
     trainer: Mapping[str, Any] | None = None,
     force: bool = False,
+    progress: bool = False,
     notice: Notice = print,
 ) -> list[Row]:
     """The rows of the grid, in the order seeds, targets, arms; finished ones come from the store.
+
+    ``progress``: whether a bar over all cells, with the time left, is shown on a terminal (elsewhere there is none).
 
     Everything that can be checked is checked before the first search. Raises ``UltError``, among others for an arm that
     needs unseen sources where every source is the target.
@@ -47,12 +51,38 @@ def run_grid(
     check_grid(settings, machine)
     count = len(settings.seeds) * len(settings.targets) * len(settings.arms)
     found = []
-    for number, (cell, arm) in enumerate(_cells(settings, machine), 1):
-        row, reused = run_cell(cell, arm, rows)
-        found.append(row)
-        note = "from the store" if reused else f"{row.seconds['total']:.0f} s"
-        notice(f"[{number}/{count}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})")
+    with _bar(count, shown=progress) as advance:
+        for number, (cell, arm) in enumerate(_cells(settings, machine), 1):
+            row, reused = run_cell(cell, arm, rows)
+            found.append(row)
+            note = "from the store" if reused else f"{row.seconds['total']:.0f} s"
+            notice(
+                f"[{number}/{count}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})"
+            )
+            advance()
     return found
+
+
+@contextmanager
+def _bar(count: int, *, shown: bool) -> Iterator[Callable[[], None]]:
+    """Gives what moves a bar of ``count`` cells on by one; without a terminal, nothing is drawn."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console()
+    if not (shown and console.is_terminal):
+        yield lambda: None
+        return
+    # the mean over all cells so far: those of one seed differ by a factor of a hundred
+    columns = (
+        SpinnerColumn(),
+        *Progress.get_default_columns()[:3],
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=1e9) as bar:
+        task = bar.add_task("cells", total=count)
+        yield lambda: bar.advance(task)
 
 
 def _cells(settings: CompareSettings, machine: Machine) -> Iterator[tuple[Cell, str]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from ult_lightning.base import (
@@ -111,10 +114,26 @@ def _refuse_unknown_addition(verb: str, flags: Sequence[str], overrides: Sequenc
         name = key.lstrip("+")
         if name.startswith("trainer.") and verb in ("search", "compare"):
             check_trainer_arguments({name.removeprefix("trainer."): value})
-        if not key.startswith("+") or name.startswith(_OPEN) or ".options." in name or name in groups():
+        if not key.startswith("+") or name.startswith(_OPEN) or name in groups():
+            continue
+        others = [other for other in overrides if other != override]
+        if ".options." in name:
+            if _all_options_are_ours(name.partition(".")[0], others) and name not in known_keys(verb, others):
+                raise UltError(unknown_key(name, verb, overrides))
             continue
         if name not in known_keys(verb) and not any(f"${{{name}}}" in other for other in overrides):
             raise UltError(unknown_key(name, verb, overrides))
+
+
+_LISTED = ("method", "objective", "head")
+"""Families whose YAML lists every option of a member."""
+
+
+def _all_options_are_ours(family: str, overrides: Sequence[str]) -> bool:
+    """Whether every option of the chosen member stands in our YAML: not so for one from outside, or one of a sweep."""
+    chosen = [o.partition("=")[2] for o in overrides if o.lstrip("+").partition("=")[0] == family]
+    foreign = any(o.lstrip("+").partition("=")[0] in ("experiment", "plugins") for o in overrides)
+    return family in _LISTED and not foreign and all(name in options_of(family) for name in chosen)
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -216,17 +235,30 @@ def _offer_torchvision(name: str) -> bool:
     """Make `net=NAME` mean `net=torchvision net.name=NAME` where torchvision has such a model."""
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
-    from torchvision.models import list_models
 
-    if name not in list_models():
+    models = _torchvision_models()
+    if name not in models:
         own = options_of("net")
-        near = nearest(name, [*own, *list_models()])
+        near = nearest(name, [*own, *models])
         wanted = f"one of {', '.join(own)} or a CNN of torchvision.models"
         raise fault("net", name, wanted, f"the nearest are {', '.join(near)}" if near else "")
     node = OmegaConf.load(conf_folder() / "net" / "torchvision.yaml")
     node.name = name
     ConfigStore.instance().store(group="net", name=name, node=node, provider="torchvision")
     return True
+
+
+def _torchvision_models() -> list[str]:
+    """The names that torchvision registers, read from its files: an import takes seconds, which a typo should not cost."""
+    package = find_spec("torchvision")
+    if package is None or package.origin is None:
+        return []
+    text = "".join(
+        file.read_text(encoding="utf-8")
+        for file in sorted((Path(package.origin).parent / "models").rglob("*.py"))
+    )
+    pattern = r"^@register_model\((?:name=)?(?:\"(\w+)\")?\)\n(?:.*\n)*?def (\w+)"
+    return [given or name for given, name in re.findall(pattern, text, re.MULTILINE)]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _MOST_THREADS = 1024
+_PRECISIONS = ("auto", "32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class Machine:
 
 def machine(reader: Reader) -> Machine:
     """The keys of conf/common/machine.yaml; raises UltError for wrong values and a device that is not there."""
+    device = _device(reader)
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:  # before the import, which takes seconds
+        raise fault("device", device, "auto, cpu, cuda or cuda:N")
     from ult_lightning.search import resolve_device
 
     reader.flag("traceback")
@@ -85,7 +90,7 @@ def machine(reader: Reader) -> Machine:
         data_dir=reader.path("data_dir"),
         cache_dir=reader.optional_path("cache_dir"),
         download=reader.flag("download"),
-        device=resolve_device(_device(reader)),
+        device=resolve_device(device),
         threads=threads,
         force=reader.flag("force"),
     )
@@ -126,6 +131,18 @@ def task_specs(reader: Reader, key: str, limits: Mapping[str, int | None]) -> tu
         own = {name: limit for name, limit in limits.items() if getattr(spec, name) is None}
         specs.append(TaskSpec.parse({**spec.to_dict(), **own}))
     return tuple(specs)
+
+
+def refuse_wrong_words(reader: Reader) -> None:
+    """Raises UltError for what a search would refuse, where that can be seen before anything heavy is imported."""
+    density = reader.number("density")
+    mother_spec(reader, seed=0, density=0.5)
+    if not 0 < density <= 1:
+        wanted = "a number above 0, at most 1: the share of parameters kept"
+        raise fault("density", density, wanted, "say density=0.5")
+    precision = str(reader.value("trainer.precision"))
+    if precision not in _PRECISIONS:
+        raise unknown("trainer.precision", precision, _PRECISIONS)
 
 
 def limits(reader: Reader) -> dict[str, int | None]:

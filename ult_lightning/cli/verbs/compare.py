@@ -42,11 +42,16 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
     `typed`: the overrides of the command line.
     """
     from ult_lightning.base import read_options
-    from ult_lightning.compare import CompareSettings, DenseSettings
-    from ult_lightning.heads import HEADS
+    from ult_lightning.compare.arms import ARMS
 
     reader = Reader(cfg, typed)
     trainer = settings.trainer_machine(reader)
+    settings.refuse_wrong_words(reader)
+    for arm in (*reader.words("arms"), *reader.mapping("arm")):
+        read_options(ARMS.get(arm).options, reader.mapping("arm").get(arm), key=f"arm.{arm}")
+    from ult_lightning.compare import CompareSettings, DenseSettings
+    from ult_lightning.heads import HEADS
+
     seeds = reader.wholes("seeds")
     settings.at_least_one("seeds", seeds)
     machine = settings.machine(reader)
@@ -96,6 +101,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             device=machine.device,
             trainer=told.trainer,
             force=machine.force,
+            progress=told.trainer.get("enable_progress_bar", True) is not False,
         )
         mirror.log_rows(rows)
     summary = table(rows, command=place.command("compare"))

@@ -50,6 +50,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> SearchJob:
     """
     reader = Reader(cfg, typed)
     trainer = settings.trainer_machine(reader)
+    settings.refuse_wrong_words(reader)
     machine = settings.machine(reader)
     seed = reader.whole("seed")
     search = settings.search_settings(reader, seed=seed, device=machine.device)

@@ -17,19 +17,21 @@ from ult_lightning.tickets import Mask, Subnetwork
 
 
 class _StraightThrough(torch.autograd.Function):
-    """values * mask; the gradient passes to the scores as if it were |score| * weight (Ramanujan et al. 2020).
+    """values * mask (None: weight * mask); the gradient passes to the scores as if it were |score| * weight (Ramanujan et al.
+    2020).
 
     Under autocast the product is made in the lower precision at once: the same bits as a cast after it, in less time.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, scores: Tensor, weight: Tensor, values: Tensor, mask: Tensor, scratch: Tensor
+        ctx: Any, scores: Tensor, weight: Tensor, values: Tensor | None, mask: Tensor, scratch: Tensor
     ) -> Tensor:
         ctx.save_for_backward(scores, weight)
         ctx.scratch = scratch
         kind = weight.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        values = weight if values is None else values
         return torch.mul(values, mask, out=torch.empty_like(weight, dtype=dtype))
 
     @staticmethod
@@ -60,8 +62,7 @@ class Scores(nn.Module):
         self.register_buffer("scratch", torch.empty(shape), persistent=False)
 
     def forward(self, weight: Tensor) -> Tensor:
-        values = weight if self.values is None else self.values
-        masked: Tensor = _StraightThrough.apply(self.scores, weight, values, self.mask, self.scratch)
+        masked: Tensor = _StraightThrough.apply(self.scores, weight, self.values, self.mask, self.scratch)
         return masked
 
 
