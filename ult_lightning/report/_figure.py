@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import write_bytes
 from ult_lightning.report._style import LIGHT, Theme, arm_look, arm_order, natural, percent
-from ult_lightning.report._table import Line, Section, Table, table
-from ult_lightning.results import Row
+from ult_lightning.report._table import Line, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,24 +24,12 @@ _STYLES = ("-", "--", ":", "-.")
 _TALLEST_INTERVAL = 0.75  # of the span of the points; longer intervals are cut and get an arrow head
 
 
-def figure(
-    rows: Sequence[Row],
-    path: str | Path,
-    *,
-    baseline: str = "dense",
-    floor: str = "random_features",
-) -> Path:
-    """Write the PNG figure of these rows and return its path.
+def figure(summary: Table, path: str | Path) -> Path:
+    """Write the PNG figure of a table and return its path.
 
-    One panel per target, all with the same arms in the same order; the mean of `baseline` is a thin line, where it
-    has one variant.
-    Targets with several numbers of shots get a panel of accuracy against shots.
+    One panel per target, all with the same arms in the same order; the mean of the baseline is a thin line, where it
+    has one variant. Targets with several numbers of shots get a panel of accuracy against shots.
     """
-    return write_figure(table(rows, baseline=baseline, floor=floor), path)
-
-
-def write_figure(summary: Table, path: str | Path) -> Path:
-    """`figure` of a table that is there already."""
     write_bytes(path, png(summary))
     return Path(path)
 

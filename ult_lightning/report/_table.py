@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from ult_lightning.base import unknown
 from ult_lightning.report._cells import Cell, cells
+from ult_lightning.report._columns import Column, columns
 from ult_lightning.report._pairs import Pair, against, reasons
-from ult_lightning.report._sentences import sentences, warnings
 from ult_lightning.report._storage import Storage, storage
 from ult_lightning.report._style import percent
+from ult_lightning.report._warnings import warnings
 from ult_lightning.results import Interval, Row, arm_looks, interval
 
 _FINE_TEST = 5000  # from this many test images on, the second decimal of a per cent is more than one image
@@ -85,10 +87,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """The whole comparison, ready to be written as text, Markdown or CSV.
+    """The whole comparison, ready to be written as text, Markdown, LaTeX, CSV or HTML.
 
-    `k` is the number of targets, `sentences` how to read the numbers and `warnings` what may be wrong with
-    them; `command`, `machine` and `notes` are printed under the table where they are given.
+    `k` is the number of targets, `warnings` what may be wrong with the numbers; `command`, `machine` and `notes` are printed under the table where they are given.
     """
 
     sections: tuple[Section, ...]
@@ -96,7 +97,6 @@ class Table:
     baseline: str
     floor: str
     k: int
-    sentences: tuple[str, ...]
     warnings: tuple[str, ...]
     command: str | None = None
     machine: str | None = None
@@ -112,6 +112,24 @@ class Table:
         """All lines, section after section."""
         return tuple(line for section in self.sections for line in section.lines)
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns, of which every form is made."""
+        return columns(self)
+
+    @property
+    def printed(self) -> tuple[Column, ...]:
+        """The columns of the forms that people read."""
+        return tuple(column for column in self.columns if column.printed)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How to read the table: only what it holds is explained."""
+        said = [column.explanation for column in self.printed if column.explanation]
+        if any(section.chance is not None for section in self.sections):
+            said.append("Chance: the share of the largest class among the test images.")
+        return tuple(said)
+
     def text(self, width: int = 110) -> str:
         """Aligned plain text for a terminal of `width` columns."""
         from ult_lightning.report._text import as_text
@@ -123,6 +141,12 @@ class Table:
         from ult_lightning.report._text import as_markdown
 
         return as_markdown(self)
+
+    def latex(self) -> str:
+        """A tabular for a paper, which needs the package booktabs."""
+        from ult_lightning.report._text import as_latex
+
+        return as_latex(self)
 
     def csv(self) -> str:
         """One line per target and arm with unrounded numbers, for other programs."""
@@ -181,14 +205,6 @@ def table(
         baseline=baseline,
         floor=floor,
         k=k,
-        sentences=sentences(
-            lines,
-            baseline,
-            floor,
-            k,
-            best=any(section.best not in (None, baseline) for section in sections),
-            chance=any(section.chance is not None for section in sections),
-        ),
         warnings=(*notes_on_cells, *unpaired, *warnings(used, sections, baseline, floor)),
         command=command,
         machine=machine or ", ".join(sorted({row.device for row in used if row.device})) or None,
@@ -199,7 +215,7 @@ def table(
 def _line(cell: Cell, gap: Pair, best_gap: Pair, lift: Pair, stored: Storage) -> Line:
     rows = cell.rows
     by_seed = cell.by_seed
-    seconds = [total for row in rows if (total := _seconds(row)) is not None]
+    seconds = [total for row in rows if (total := row.total_seconds) is not None]
     return Line(
         task=cell.task,
         shots=cell.shots,
@@ -242,12 +258,6 @@ def _chance(rows: Sequence[Row]) -> float | None:
 def _ends(values: Iterable[int]) -> tuple[int, int]:
     listed = list(values)
     return min(listed), max(listed)
-
-
-def _seconds(row: Row) -> float | None:
-    if "total" in row.seconds:
-        return row.seconds["total"]
-    return sum(row.seconds.values()) if row.seconds else None
 
 
 def _seen(rows: Sequence[Row]) -> str:
