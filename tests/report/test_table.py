@@ -99,14 +99,16 @@ def test_bytes_for_k_tasks(row: MakeRow) -> None:
     rows += [row(task, "dense", extra=network) for task in tasks]
     summary = table(rows)
     assert summary.k == 3
-    assert line(summary, "b", "universal").bytes_k == 300_000 + 3 * 80_000
-    assert line(summary, "b", "dense").bytes_k == 3 * 9_000_000
+    assert line(summary, "b", "universal").stored.k_tasks == 300_000 + 3 * 80_000
+    assert line(summary, "b", "dense").stored.k_tasks == 3 * 9_000_000
     assert any("shared + k × per task" in sentence for sentence in summary.sentences)
 
 
 def test_bytes_of_rows_without_the_parts(row: MakeRow) -> None:
-    assert table([row(extra={}, bytes=500)]).lines[0].bytes_k == 500
-    assert table([row("a", extra={}, bytes=500), row("b", extra={}, bytes=500)]).lines[0].bytes_k is None
+    assert table([row(extra={}, bytes=500)]).lines[0].stored.k_tasks == 500
+    assert (
+        table([row("a", extra={}, bytes=500), row("b", extra={}, bytes=500)]).lines[0].stored.k_tasks is None
+    )
 
 
 def test_settings_that_differ_are_never_averaged(row: MakeRow) -> None:
@@ -216,7 +218,7 @@ def test_csv_holds_unrounded_numbers(grid: list[Row]) -> None:
     assert float(found["accuracy_low"]) < accuracy < float(found["accuracy_high"])
     assert (found["lift_points"], found["lift_seeds"], found["seen"]) == ("2", "3", "unseen")
     assert (found["accuracy_seeds"], found["draws"]) == ("3", "1")
-    assert (found["k"], found["bytes_k"]) == ("2", str(300_000 + 2 * 80_000))
+    assert (found["k"], found["bytes_k_tasks"]) == ("2", str(300_000 + 2 * 80_000))
     dense = next(one for one in rows if one["arm"] == "dense")
     assert dense["gap_points"] == ""
     assert not math.isnan(float(dense["accuracy_low"]))

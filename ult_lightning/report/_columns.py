@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.report._style import DASH, count, duration, percent, plus_minus, points, size
@@ -110,11 +110,8 @@ def columns(table: Table) -> tuple[Column, ...]:
         column(
             "bytes",
             ("bytes,", f"{k} task{'s' if k > 1 else ''}"),
-            lambda line, _: DASH if line.bytes_k is None else size(line.bytes_k),
-            lambda section, line: {
-                "k": k,
-                **_named("bytes_k", "bytes_shared", "bytes_per_task")(section, line),
-            },
+            lambda line, _: DASH if line.stored.k_tasks is None else size(line.stored.k_tasks),
+            lambda _, line: {"k": k, **{f"bytes_{name}": n for name, n in asdict(line.stored).items()}},
         ),
         column(
             "target",
@@ -160,7 +157,7 @@ def _explanations(table: Table) -> dict[str, str]:
             "The draws of a seed are averaged before anything else.",
         ),
         "seconds": (any(line.seconds is not None for line in lines), "Seconds: mean per row."),
-        "bytes": (any(line.bytes_per_task is not None for line in lines), _bytes(lines, table.k)),
+        "bytes": (any(line.stored.per_task is not None for line in lines), _bytes(lines, table.k)),
         "target": (any(line.seen for line in lines), seen),
     }
     return {name: sentence for name, (there, sentence) in said.items() if there}

@@ -76,26 +76,20 @@ def described(summary: Table) -> str:
 
 
 def _settings(theme: Theme) -> dict[Any, Any]:
+    soft = ("axes.edgecolor", "xtick.color", "ytick.color")
+    ink = ("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor")
     return {
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": 8.0,
-        "axes.edgecolor": theme.soft,
-        "axes.labelcolor": theme.ink,
-        "axes.facecolor": theme.paper,
-        "axes.linewidth": 0.6,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.unicode_minus": True,
-        "figure.facecolor": theme.paper,
-        "text.color": theme.ink,
         "text.usetex": False,
-        "xtick.color": theme.soft,
-        "ytick.color": theme.soft,
-        "xtick.labelcolor": theme.ink,
-        "ytick.labelcolor": theme.ink,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
+        **dict.fromkeys(soft, theme.soft),
+        **dict.fromkeys(ink, theme.ink),
+        **dict.fromkeys(("axes.facecolor", "figure.facecolor"), theme.paper),
+        **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
     }
 
 
@@ -169,13 +163,8 @@ def _looks(sections: Sequence[Section], theme: Theme) -> dict[str, dict[str, Any
     for label in _labels(sections):
         colour, marker = arm_look(arms[label], theme)
         dashes = _STYLES[drawn[arms[label]] % len(_STYLES)]
-        looks[label] = {
-            "color": colour,
-            "marker": marker,
-            "linestyle": dashes,
-            "markersize": 4,
-            "linewidth": 1.1,
-        }
+        own = {"color": colour, "marker": marker, "linestyle": dashes}
+        looks[label] = {**own, "markersize": 4, "linewidth": 1.1}
         drawn[arms[label]] += 1
     return looks
 

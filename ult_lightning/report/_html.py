@@ -10,7 +10,7 @@ from pathlib import Path
 from ult_lightning.base import write_text
 from ult_lightning.report._columns import Column
 from ult_lightning.report._figure import caption, described, png
-from ult_lightning.report._style import DARK, DASH, LIGHT, percent
+from ult_lightning.report._style import DARK, DASH, LIGHT, percent, target_title
 from ult_lightning.report._table import Section, Table
 
 _MOST_ROWS = 2000
@@ -204,8 +204,7 @@ def _every_row(summary: Table) -> str:
     decimals = {section.title: section.decimals for section in summary.sections}
     body = []
     for row in summary.rows[:_MOST_ROWS]:
-        shots = row.extra.get("shots")
-        target = row.task if shots is None else f"{row.task}, {shots} per class"
+        target = target_title(row.task, row.extra.get("shots"))
         value = percent(row.value, decimals.get(target, 2))
         texts = (target, row.arm, str(row.seed), str(row.extra.get("draw", DASH)), value)
         cells = "".join(f'<td class="word">{escape(text)}</td>' for text in texts)

@@ -12,7 +12,8 @@ from ult_lightning.report._cells import Cell, cells
 from ult_lightning.report._columns import Column, columns
 from ult_lightning.report._pairs import Pair, against, reasons
 from ult_lightning.report._storage import Storage, storage
-from ult_lightning.report._style import percent
+from ult_lightning.report._style import percent, target_title
+from ult_lightning.report._text import as_csv, as_latex, as_markdown, as_text
 from ult_lightning.report._warnings import warnings
 from ult_lightning.results import Interval, Row, arm_looks, interval
 
@@ -24,8 +25,8 @@ class Line:
     """One arm on one target. Accuracies, gaps and lifts are fractions in 0..1 here, per cent and points in print.
 
     `gap` is arm minus baseline, `best_gap` arm minus the section's best trained arm and `lift` arm minus floor, each over
-    the seeds that both arms have; None for that arm itself and where there is nothing comparable. `seconds` is the mean per row, `bytes_k`
-    what the arm needs to store all targets of the table, and `bytes_shared` the part that tasks share.
+    the seeds that both arms have; None for that arm itself and where there is nothing comparable. `seconds` is the mean per row, `stored`
+    the bytes that the arm needs for all targets of the table.
     """
 
     task: str
@@ -40,9 +41,7 @@ class Line:
     trained: str
     parameters_trained: int
     seconds: float | None
-    bytes_k: int | None
-    bytes_shared: int | None
-    bytes_per_task: int | None
+    stored: Storage
     seen: str
     n_test: tuple[int, int]
     n_train: tuple[int, int]
@@ -70,7 +69,7 @@ class Section:
     @property
     def title(self) -> str:
         """The target's name, for a few-shot section as in "digits, 5 per class"."""
-        return self.task if self.shots is None else f"{self.task}, {self.shots} per class"
+        return target_title(self.task, self.shots)
 
     @property
     def sizes(self) -> str:
@@ -132,26 +131,18 @@ class Table:
 
     def text(self, width: int = 110) -> str:
         """Aligned plain text for a terminal of `width` columns."""
-        from ult_lightning.report._text import as_text
-
         return as_text(self, width)
 
     def markdown(self) -> str:
         """Markdown: one table per target, then how to read it, the command and the machine."""
-        from ult_lightning.report._text import as_markdown
-
         return as_markdown(self)
 
     def latex(self) -> str:
         """A tabular for a paper, which needs the package booktabs."""
-        from ult_lightning.report._text import as_latex
-
         return as_latex(self)
 
     def csv(self) -> str:
         """One line per target and arm with unrounded numbers, for other programs."""
-        from ult_lightning.report._text import as_csv
-
         return as_csv(self)
 
 
@@ -229,9 +220,7 @@ def _line(cell: Cell, gap: Pair, best_gap: Pair, lift: Pair, stored: Storage) ->
         trained=" / ".join(dict.fromkeys(row.trained for row in rows)),
         parameters_trained=round(fmean(row.parameters_trained for row in rows)),
         seconds=fmean(seconds) if seconds else None,
-        bytes_k=stored.k_tasks,
-        bytes_shared=stored.shared,
-        bytes_per_task=stored.per_task,
+        stored=stored,
         seen=_seen(rows),
         n_test=_ends(row.n for row in rows),
         n_train=_ends(row.n_train for row in rows),

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ult_lightning.report._style import DASH, MINUS
+from ult_lightning.report._style import DASH, MINUS, csv_text
 
 if TYPE_CHECKING:
     from ult_lightning.report._columns import Column
     from ult_lightning.report._table import Table
 
 _SHORTEST = 8
-_GIVE_WAY = (
-    "arm",
-    "lift",
-    "best_gap",
-    "gap",
-    "bytes",
-)  # columns that lose their end where a terminal is narrow
-_LATEX = {
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    MINUS: "$-$",
-    DASH: "--",
-}
+_GIVE_WAY = ("arm", "lift", "best_gap", "gap", "bytes")  # they lose their ends where a terminal is narrow
+_WORDS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_SIGNS = {"±": r"$\pm$", MINUS: "$-$", DASH: "--", "\n": " "}
+_LATEX = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | _WORDS | _SIGNS)
 
 
 def as_text(table: Table, width: int) -> str:
@@ -104,29 +90,23 @@ def as_latex(table: Table) -> str:
     out += [r"\toprule", _latex_row([column.title for column in columns])]
     for section in table.sections:
         title = f"{section.title} ({section.sizes})"
-        out += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{{_latex(title)}}} \\"]
+        out += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{{title.translate(_LATEX)}}} \\"]
         out += [_latex_row([c.text(line, section.decimals) for c in columns]) for line in section.lines]
     return "\n".join([*out, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def as_csv(table: Table) -> str:
-    """Comma-separated values with one heading line; empty where there is no value."""
-    rows: list[dict[str, object]] = []
-    for section, line in ((part, line) for part in table.sections for line in part.lines):
-        rows.append({k: v for column in table.columns for k, v in column.data(section, line).items()})
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    """Unrounded values, one line per target and arm."""
+    rows = [
+        {name: value for column in table.columns for name, value in column.data(section, line).items()}
+        for section in table.sections
+        for line in section.lines
+    ]
+    return csv_text(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def _latex_row(texts: Sequence[str]) -> str:
-    return " & ".join(map(_latex, texts)) + r" \\"
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)
+    return " & ".join(text.translate(_LATEX) for text in texts) + r" \\"
 
 
 def _escaped(text: str) -> str:

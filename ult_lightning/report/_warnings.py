@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ult_lightning.results import Row
@@ -29,17 +29,10 @@ def warnings(rows: Sequence[Row], sections: Sequence[Section], baseline: str, fl
 
 
 def _mixed(rows: Sequence[Row]) -> list[str]:
-    traits: dict[str, Callable[[Row], str]] = {
-        "precision": lambda row: str(row.precision),
-        "device": lambda row: str(row.device),
-        "code version": lambda row: str(row.code_version),
-    }
     said = []
-    for what, read in traits.items():
-        counts = Counter(map(read, rows))
+    for trait in ("precision", "device", "code_version"):
+        counts = Counter(getattr(row, trait) for row in rows)
         if len(counts) > 1:
-            parts = ", ".join(
-                f"{value}: {n} row{'s' if n > 1 else ''}" for value, n in sorted(counts.items())
-            )
-            said.append(f"The rows differ in {what} ({parts}).")
+            parts = (f"{value}: {n} row{'s' if n > 1 else ''}" for value, n in sorted(counts.items()))
+            said.append(f"The rows differ in {trait.replace('_', ' ')} ({', '.join(parts)}).")
     return said
