@@ -78,6 +78,7 @@ def test_accuracies_and_errors_are_two_tables(say: Say, ticket: Ticket) -> None:
     assert {path.name for path in Path("here").iterdir()} == {
         "table.csv",
         "table.md",
+        "table.tex",
         "figure.png",
         "report.html",
         "functions.csv",

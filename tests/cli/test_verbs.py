@@ -73,6 +73,7 @@ def test_from_search_to_report(say: Say) -> None:
     assert {path.name for path in Path("here").iterdir()} == {
         "table.csv",
         "table.md",
+        "table.tex",
         "figure.png",
         "report.html",
     }
@@ -235,7 +236,7 @@ def test_compare_writes_table_and_figure_and_goes_on(say: Say) -> None:
     answer = say(*words)
     assert answer.code == 0, answer.err
     (folder,) = Path("runs/compare").glob("*/*")
-    for name in ("table.csv", "table.md", "figure.png", "report.html"):
+    for name in ("table.csv", "table.md", "table.tex", "figure.png", "report.html"):
         assert (folder / name).stat().st_size > 0
         assert name in answer.out
     assert "lift over" in answer.out

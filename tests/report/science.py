@@ -8,7 +8,7 @@ from typing import Any
 from ult_lightning.base import digest
 from ult_lightning.results import (
     Row,
-    head_settings,
+    flat,
     mother_settings,
     search_settings,
     shown_sources,
@@ -77,7 +77,7 @@ def compared(
     if arm in ("dense", "dense_long"):
         settings |= {"dense.lrs": [0.03, 0.1], "dense.pilot_seed": seed, "steps": steps, "batch_size": 32}
     else:
-        settings |= head_settings(head, {}) | source_settings([task(name, seed, train) for name in sources])
+        settings |= {"head": head} | source_settings([task(name, seed, train) for name in sources])
         shown |= shown_sources([(name, train) for name in sources])
     settings["precision"] = "32"
     if arm in SEARCHED:
@@ -109,7 +109,7 @@ def transferred(
     """A row of `ult transfer`; without a density, that of a ticket which does not say how it was made."""
     name = ticket or digest([seed, density, steps, net, list(sources)])[:16]
     settings = {"made_by": "transfer", "numerics": 1, "arm": arm, "metric": "accuracy", "seed": seed, "precision": "32",
-                "ticket": name, "ticket.content": name * 4, **head_settings(head, options or {}),
+                "ticket": name, "ticket.content": name * 4, "head": head, **flat("head", options or {}),
                 **task_settings(task(target, seed, train, shots))}  # fmt: skip
     shown: dict[str, Any] = {}
     if density is not None:

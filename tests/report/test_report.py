@@ -31,7 +31,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def test_figure_shows_every_arm_in_its_colour(grid: list[Row], tmp_path: Path) -> None:
-    found = pixels(figure(grid, tmp_path / "figure.png"))
+    found = pixels(figure(table(grid), tmp_path / "figure.png"))
     assert found.shape[1] > 1200
     colours = {tuple(colour) for colour in found.reshape(-1, 3).tolist()}
     for arm in {row.arm for row in grid}:
@@ -148,7 +148,7 @@ def test_a_long_interval_does_not_squeeze_the_points(row: MakeRow) -> None:
 
 
 def test_figure_is_the_same_bytes_again(grid: list[Row], tmp_path: Path) -> None:
-    one, two = figure(grid, tmp_path / "1.png"), figure(grid, tmp_path / "2.png")
+    one, two = figure(table(grid), tmp_path / "1.png"), figure(table(grid), tmp_path / "2.png")
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -175,7 +175,9 @@ class Page(HTMLParser):
 
 
 def test_page_stands_alone(grid: list[Row], tmp_path: Path) -> None:
-    text = html(grid, tmp_path / "report.html", command="ult compare <a&b>").read_text(encoding="utf-8")
+    text = html(table(grid, command="ult compare <a&b>"), tmp_path / "report.html").read_text(
+        encoding="utf-8"
+    )
     page = Page(text)
     assert page.all("link") == page.all("script") == []
     assert not re.search(r"https?://|url\(|@import", text)
@@ -187,7 +189,7 @@ def test_page_stands_alone(grid: list[Row], tmp_path: Path) -> None:
 
 
 def test_page_is_accessible(grid: list[Row], tmp_path: Path) -> None:
-    page = Page(html(grid, tmp_path / "report.html").read_text(encoding="utf-8"))
+    page = Page(html(table(grid), tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.all("html")[0]["lang"] == "en"
     assert "universal 87.67" in str(page.all("img")[0]["alt"])
     assert len(page.all("table")) == 3
@@ -204,8 +206,8 @@ def test_page_is_accessible(grid: list[Row], tmp_path: Path) -> None:
 
 
 def test_given_figure_is_embedded(grid: list[Row], tmp_path: Path) -> None:
-    given = figure(grid, tmp_path / "figure.png")
-    text = html(grid, tmp_path / "report.html", given).read_text(encoding="utf-8")
+    given = figure(table(grid), tmp_path / "figure.png")
+    text = html(table(grid), tmp_path / "report.html", given.read_bytes()).read_text(encoding="utf-8")
     assert base64.b64encode(given.read_bytes()).decode() in text
 
 
@@ -214,7 +216,7 @@ def test_the_page_has_a_column_for_the_best_trained_arm(row: MakeRow, tmp_path: 
         row(arm=arm, value=0.9, extra={"valid_accuracy": valid})
         for arm, valid in (("dense", 0.8), ("dense_converged", 0.9), ("universal", 0.7))
     ]
-    text = html(rows, tmp_path / "report.html").read_text(encoding="utf-8")
+    text = html(table(rows), tmp_path / "report.html").read_text(encoding="utf-8")
     assert "gap to best trained</th>" in text
     (columns,) = re.findall(r"<colgroup>(.*?)</colgroup>", text)
     shares = [int(share) for share in re.findall(r"width:(\d+)%", columns)]
@@ -227,7 +229,7 @@ def test_the_page_has_a_column_for_the_best_trained_arm(row: MakeRow, tmp_path: 
 
 def test_texts_of_users_are_escaped(row: MakeRow, tmp_path: Path) -> None:
     rows = [row(task="folder:<b>", arm='x"><script>', trained="<i>")]
-    text = html(rows, tmp_path / "report.html", notes=["<u>"]).read_text(encoding="utf-8")
+    text = html(table(rows, notes=["<u>"]), tmp_path / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"<(script|b|i|u)>", text)
     Page(text)
 
@@ -235,7 +237,7 @@ def test_texts_of_users_are_escaped(row: MakeRow, tmp_path: Path) -> None:
 def test_write_report_writes_all_forms(grid: list[Row], tmp_path: Path) -> None:
     summary = table(grid, command="ult report", machine="two cores", notes=["n"])
     paths = write_report(summary, tmp_path / "new" / "report")
-    assert sorted(paths) == ["figure.png", "report.html", "table.csv", "table.md"]
+    assert sorted(paths) == ["figure.png", "report.html", "table.csv", "table.md", "table.tex"]
     assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == sorted(paths)
     assert all(path.stat().st_size > 100 for path in paths.values())
     assert "two cores" in paths["table.md"].read_text(encoding="utf-8")
@@ -243,7 +245,7 @@ def test_write_report_writes_all_forms(grid: list[Row], tmp_path: Path) -> None:
 
 def test_there_is_no_report_without_rows(tmp_path: Path) -> None:
     with pytest.raises(UltError, match="at least one row"):
-        html([], tmp_path / "report.html")
+        html(table([]), tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
@@ -260,7 +262,7 @@ def test_page_renders_in_a_browser(grid: list[Row], tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no chromium on this machine")
-    page = html(grid, tmp_path / "report.html")
+    page = html(table(grid), tmp_path / "report.html")
     shot = tmp_path / "shot.png"
     subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,1400",

@@ -16,7 +16,7 @@ def stored(rows: list[Row], label: str = "universal") -> set[tuple[int | None, i
     """(for k tasks, shared, per task) on the lines of a label, which must agree."""
     lines: list[Line] = [line for line in table(rows).lines if line.label == label]
     assert lines
-    return {(line.bytes_k, line.bytes_shared, line.bytes_per_task) for line in lines}
+    return {(line.stored.k_tasks, line.stored.shared, line.stored.per_task) for line in lines}
 
 
 def test_every_ticket_counts_once(row: MakeRow) -> None:

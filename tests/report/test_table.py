@@ -12,6 +12,7 @@ from scipy import stats
 
 from ult_lightning.base import UltError
 from ult_lightning.report import Line, Table, arm_order, table
+from ult_lightning.report._html import page
 from ult_lightning.results import Row, arm_looks
 
 MakeRow = Callable[..., Row]
@@ -98,14 +99,16 @@ def test_bytes_for_k_tasks(row: MakeRow) -> None:
     rows += [row(task, "dense", extra=network) for task in tasks]
     summary = table(rows)
     assert summary.k == 3
-    assert line(summary, "b", "universal").bytes_k == 300_000 + 3 * 80_000
-    assert line(summary, "b", "dense").bytes_k == 3 * 9_000_000
+    assert line(summary, "b", "universal").stored.k_tasks == 300_000 + 3 * 80_000
+    assert line(summary, "b", "dense").stored.k_tasks == 3 * 9_000_000
     assert any("shared + k × per task" in sentence for sentence in summary.sentences)
 
 
 def test_bytes_of_rows_without_the_parts(row: MakeRow) -> None:
-    assert table([row(extra={}, bytes=500)]).lines[0].bytes_k == 500
-    assert table([row("a", extra={}, bytes=500), row("b", extra={}, bytes=500)]).lines[0].bytes_k is None
+    assert table([row(extra={}, bytes=500)]).lines[0].stored.k_tasks == 500
+    assert (
+        table([row("a", extra={}, bytes=500), row("b", extra={}, bytes=500)]).lines[0].stored.k_tasks is None
+    )
 
 
 def test_settings_that_differ_are_never_averaged(row: MakeRow) -> None:
@@ -214,10 +217,43 @@ def test_csv_holds_unrounded_numbers(grid: list[Row]) -> None:
     assert accuracy == pytest.approx(100 * (0.88 - 0.01 / 3), abs=1e-3)
     assert float(found["accuracy_low"]) < accuracy < float(found["accuracy_high"])
     assert (found["lift_points"], found["lift_seeds"], found["seen"]) == ("2", "3", "unseen")
+    assert (found["accuracy_seeds"], found["draws"]) == ("3", "1")
     assert (found["k"], found["bytes_k_tasks"]) == ("2", str(300_000 + 2 * 80_000))
     dense = next(one for one in rows if one["arm"] == "dense")
     assert dense["gap_points"] == ""
     assert not math.isnan(float(dense["accuracy_low"]))
+
+
+# one list of columns
+
+
+def test_all_forms_have_the_columns_of_the_table_in_their_order(row: MakeRow, grid: list[Row]) -> None:
+    best = trained(row, "digits", {"dense": (0.8, 0.9), "dense_long": (0.85, 0.7), "universal": (0.9, 0.6)})
+    for summary, count in ((table(grid), 10), (table(best), 11)):
+        names = [column.name for column in summary.printed]
+        assert (len(names), len(summary.columns)) == (count, 11)
+        titles = [column.title for column in summary.printed]
+        heads = next(line for line in summary.markdown().splitlines() if line.startswith("| arm"))
+        assert heads == f"| {' | '.join(titles)} |"
+        assert page(summary, b"").count('scope="col"') == count * len(summary.sections) + 7
+        data = [
+            name for column in summary.columns for name in column.data(summary.sections[0], summary.lines[0])
+        ]
+        assert summary.csv().splitlines()[0].split(",") == data
+        assert len(set(data)) == len(data)
+
+
+def test_latex_is_one_tabular_that_escapes_what_is_special(row: MakeRow, grid: list[Row]) -> None:
+    text = table([*grid, row("a_b & 50% {$#}~^\\", "random_features", 0, 0.5)]).latex()
+    assert text.count(r"\begin{tabular}{lrrrrlrrrl}") == text.count(r"\end{tabular}") == 1
+    body = text.split(r"\toprule")[1]
+    lines = [line for line in body.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert len(lines) == 1 + 9
+    assert {line.count(" & ") for line in lines} == {9}
+    assert r"a\_b \& 50\% \{\$\#\}\textasciitilde{}\textasciicircum{}\textbackslash{}" in body
+    assert r"87.67 $\pm$ 3.79 & $-$1.00 $\pm$ 0.00 & +2.00 $\pm$ 0.00" in body
+    assert not set("±−–×") & set(body)
+    assert all(line.startswith("%") for line in text.split(r"\begin")[0].splitlines())
 
 
 # the best trained arm, and chance

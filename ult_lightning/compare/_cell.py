@@ -162,8 +162,7 @@ def _mother(cell: Cell, full: bool) -> dict[str, Any]:
 
 def _head(cell: Cell, full: bool) -> dict[str, Any]:
     name, options = cell.settings.head, cell.settings.head_options
-    read = HEADS.get(name).read(options)
-    return head_settings(name, read.to_dict() if full else read.given())
+    return head_settings(name, HEADS.get(name).read(options), full=full)
 
 
 def _search(cell: Cell, full: bool) -> dict[str, Any]:
@@ -174,9 +173,8 @@ def _search(cell: Cell, full: bool) -> dict[str, Any]:
 def _dense(cell: Cell, full: bool) -> dict[str, Any]:
     """All that decides the outcome of training weights on the target, the mother apart."""
     search, dense = cell.search, cell.settings.dense
-    used = {
-        name: search.with_steps(cell.steps).to_dict()[name] for name in ("batch_size", "augment", "trainer")
-    }
+    whole = search.with_steps(cell.steps).to_dict()
+    used = {name: whole[name] for name in ("batch_size", "augment", "trainer")}
     policy = cell.task.policy(search.augment) if search.augment else None
     return {
         **task_settings(cell.task.science()),

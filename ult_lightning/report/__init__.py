@@ -1,6 +1,7 @@
 """Rows to tables, a figure and one HTML page."""
 
-from ult_lightning.report._figure import figure, write_figure
+from ult_lightning.report._columns import Column
+from ult_lightning.report._figure import figure
 from ult_lightning.report._functions import (
     FunctionLine,
     function_csv,
@@ -8,13 +9,14 @@ from ult_lightning.report._functions import (
     function_text,
     split_rows,
 )
-from ult_lightning.report._html import html, write_html
+from ult_lightning.report._html import html
 from ult_lightning.report._study import StudyAxes, study_csv, study_png, write_study
 from ult_lightning.report._style import arm_order
 from ult_lightning.report._table import Line, Section, Table, table
 from ult_lightning.report._write import write_report
 
 __all__ = [
+    "Column",
     "FunctionLine",
     "Line",
     "Section",
@@ -30,8 +32,6 @@ __all__ = [
     "study_csv",
     "study_png",
     "table",
-    "write_figure",
-    "write_html",
     "write_report",
     "write_study",
 ]

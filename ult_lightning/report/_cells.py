@@ -84,12 +84,7 @@ def cells(rows: Sequence[Row], partners: Sequence[str] = ()) -> tuple[list[Cell]
     tasks = list(dict.fromkeys(row.task for row in used))
     arms = arm_order(cell.arm for cell in found)
     found.sort(
-        key=lambda cell: (
-            tasks.index(cell.task),
-            cell.shots or 0,
-            arms.index(cell.arm),
-            order(cell.variant),
-        )
+        key=lambda cell: (tasks.index(cell.task), cell.shots or 0, arms.index(cell.arm), order(cell.variant))
     )
     return found, [*notes, *said]
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import write_bytes
 from ult_lightning.report._style import LIGHT, Theme, arm_look, arm_order, natural, percent
-from ult_lightning.report._table import Line, Section, Table, table
-from ult_lightning.results import Row
+from ult_lightning.report._table import Line, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,24 +24,12 @@ _STYLES = ("-", "--", ":", "-.")
 _TALLEST_INTERVAL = 0.75  # of the span of the points; longer intervals are cut and get an arrow head
 
 
-def figure(
-    rows: Sequence[Row],
-    path: str | Path,
-    *,
-    baseline: str = "dense",
-    floor: str = "random_features",
-) -> Path:
-    """Write the PNG figure of these rows and return its path.
+def figure(summary: Table, path: str | Path) -> Path:
+    """Write the PNG figure of a table and return its path.
 
-    One panel per target, all with the same arms in the same order; the mean of `baseline` is a thin line, where it
-    has one variant.
-    Targets with several numbers of shots get a panel of accuracy against shots.
+    One panel per target, all with the same arms in the same order; the mean of the baseline is a thin line, where it
+    has one variant. Targets with several numbers of shots get a panel of accuracy against shots.
     """
-    return write_figure(table(rows, baseline=baseline, floor=floor), path)
-
-
-def write_figure(summary: Table, path: str | Path) -> Path:
-    """`figure` of a table that is there already."""
     write_bytes(path, png(summary))
     return Path(path)
 
@@ -89,26 +76,20 @@ def described(summary: Table) -> str:
 
 
 def _settings(theme: Theme) -> dict[Any, Any]:
+    soft = ("axes.edgecolor", "xtick.color", "ytick.color")
+    ink = ("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor")
     return {
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": 8.0,
-        "axes.edgecolor": theme.soft,
-        "axes.labelcolor": theme.ink,
-        "axes.facecolor": theme.paper,
-        "axes.linewidth": 0.6,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.unicode_minus": True,
-        "figure.facecolor": theme.paper,
-        "text.color": theme.ink,
         "text.usetex": False,
-        "xtick.color": theme.soft,
-        "ytick.color": theme.soft,
-        "xtick.labelcolor": theme.ink,
-        "ytick.labelcolor": theme.ink,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
+        **dict.fromkeys(soft, theme.soft),
+        **dict.fromkeys(ink, theme.ink),
+        **dict.fromkeys(("axes.facecolor", "figure.facecolor"), theme.paper),
+        **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
     }
 
 
@@ -182,13 +163,8 @@ def _looks(sections: Sequence[Section], theme: Theme) -> dict[str, dict[str, Any
     for label in _labels(sections):
         colour, marker = arm_look(arms[label], theme)
         dashes = _STYLES[drawn[arms[label]] % len(_STYLES)]
-        looks[label] = {
-            "color": colour,
-            "marker": marker,
-            "linestyle": dashes,
-            "markersize": 4,
-            "linewidth": 1.1,
-        }
+        own = {"color": colour, "marker": marker, "linestyle": dashes}
+        looks[label] = {**own, "markersize": 4, "linewidth": 1.1}
         drawn[arms[label]] += 1
     return looks
 

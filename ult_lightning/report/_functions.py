@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
+from typing import Any
 
 from ult_lightning.base import canonical_json
 from ult_lightning.report._shown_settings import decisive_settings
+from ult_lightning.report._style import csv_text
 from ult_lightning.results import Row
 
 _METRICS = ("sup_error", "rms_error")
-FUNCTION_COLUMNS = (
-    "task", "inputs", "outside", "ticket", "sup_error", "sup_error_largest", "rms_error", "certified_bound",
-    "functions", "features", "points", "seeds",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,10 @@ class FunctionLine:
 
 def split_rows(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Rows of function targets, and all others."""
-    ours = [row.metric in _METRICS and "functions" in row.extra for row in rows]
-    return [row for row, mine in zip(rows, ours, strict=True) if mine], [
-        row for row, mine in zip(rows, ours, strict=True) if not mine
-    ]
+    parts: tuple[list[Row], list[Row]] = ([], [])
+    for row in rows:
+        parts[not (row.metric in _METRICS and "functions" in row.extra)].append(row)
+    return parts
 
 
 def function_lines(rows: Sequence[Row]) -> list[FunctionLine]:
@@ -62,35 +58,25 @@ def function_text(rows: Sequence[Row]) -> str:
     lines = function_lines(rows)
     if not lines:
         return ""
-    heads = ["functions of x in [0, 1]^d", "d", "ticket", "sup error", "RMS error", "certified", "seeds"]
-    cells = [heads, *([
-        line.task + (" (outside the family)" if line.outside else ""), str(line.inputs), line.ticket,
-        f"{line.sup_error:.2e}", _number(line.rms_error), _number(line.certified_bound), str(line.seeds),
-    ] for line in lines)]  # fmt: skip
-    widths = [max(len(row[place]) for row in cells) for place in range(len(heads))]
-    aligned = [
-        "  ".join(
-            text.ljust(w) if i in (0, 2) else text.rjust(w)
-            for i, (text, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
+    heads = ("functions of x in [0, 1]^d", "d", "ticket", "sup error", "RMS error", "certified", "seeds")
+    cells: list[tuple[str, ...]] = [heads]
+    for line in lines:
+        name = line.task + (" (outside the family)" if line.outside else "")
+        errors = map(_number, (line.sup_error, line.rms_error, line.certified_bound))
+        cells.append((name, str(line.inputs), line.ticket, *errors, str(line.seeds)))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    shown = "  ".join(f"{{:{'<' if place in (0, 2) else '>'}{width}}}" for place, width in enumerate(widths))
     said = (
         "Errors of the worst function on points that the head never saw, mean over seeds; certified: the largest\n"
         "proven bound on the sup error, - where there is no proof."
     )
-    return "\n".join([*(line.rstrip() for line in aligned), said])
+    return "\n".join([*(shown.format(*row).rstrip() for row in cells), said])
 
 
 def function_csv(rows: Sequence[Row]) -> str:
-    """Comma-separated values with one heading line, unrounded; empty where there is no value."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(FUNCTION_COLUMNS)
-    for line in function_lines(rows):
-        values = [getattr(line, name) for name in FUNCTION_COLUMNS]
-        writer.writerow(["" if value is None else value for value in values])
-    return out.getvalue()
+    """All fields of the lines, unrounded."""
+    names = [field.name for field in fields(FunctionLine)]
+    return csv_text(names, [[getattr(line, name) for name in names] for line in function_lines(rows)])
 
 
 def _line(group: Sequence[Row]) -> FunctionLine | None:
@@ -98,7 +84,7 @@ def _line(group: Sequence[Row]) -> FunctionLine | None:
     if not sups:
         return None
     rms = [row.value for row in group if row.metric == "rms_error"]
-    bounds = [row.extra.get("certified_bound") for row in sups]
+    bounds: list[Any] = [row.extra.get("certified_bound") for row in sups]
     first = sups[0]
     return FunctionLine(
         task=first.task,
@@ -108,9 +94,7 @@ def _line(group: Sequence[Row]) -> FunctionLine | None:
         sup_error=fmean(row.value for row in sups),
         sup_error_largest=max(row.value for row in sups),
         rms_error=fmean(rms) if rms else None,
-        certified_bound=max((b for b in bounds if b is not None), default=None)
-        if None not in bounds
-        else None,
+        certified_bound=None if None in bounds else max(bounds),
         functions=len(first.extra["functions"]),
         features=int(first.extra.get("dim", 0)),
         points=first.n,

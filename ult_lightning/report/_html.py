@@ -8,11 +8,10 @@ from html import escape
 from pathlib import Path
 
 from ult_lightning.base import write_text
+from ult_lightning.report._columns import Column
 from ult_lightning.report._figure import caption, described, png
-from ult_lightning.report._style import DARK, DASH, LIGHT, percent
-from ult_lightning.report._table import Section, Table, table
-from ult_lightning.report._text import fields, headings, words
-from ult_lightning.results import Row
+from ult_lightning.report._style import DARK, DASH, LIGHT, percent, target_title
+from ult_lightning.report._table import Section, Table
 
 _MOST_ROWS = 2000
 
@@ -87,32 +86,12 @@ code { font: .85em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
   .scroll { overflow: visible; } }
 """
 
-# Widths in per cent, one per printed column, so that the tables of all targets stand in line.
-_SHARES = (14, 11, 12, 14, 5, 13, 9, 7, 8, 7)
-_SHARES_WITH_BEST = (13, 10, 11, 11, 12, 5, 12, 8, 6, 7, 5)
 
+def html(summary: Table, path: str | Path, figure: bytes | None = None) -> Path:
+    """Write one self-contained page (tables, figure, how to read it, command, machine, all rows); returns its path.
 
-def html(
-    rows: Sequence[Row],
-    path: str | Path,
-    figure: str | Path | None = None,
-    *,
-    baseline: str = "dense",
-    floor: str = "random_features",
-    command: str | None = None,
-    machine: str | None = None,
-    notes: Sequence[str] = (),
-) -> Path:
-    """Write one self-contained page (tables, figure, how to read it, command, machine, all rows).
-
-    `figure` is a PNG file to embed; by default the figure is drawn, in a light and a dark form.
+    `figure` is a PNG to embed; by default the figure is drawn, in a light and a dark form.
     """
-    summary = table(rows, baseline=baseline, floor=floor, command=command, machine=machine, notes=notes)
-    return write_html(summary, path, None if figure is None else Path(figure).read_bytes())
-
-
-def write_html(summary: Table, path: str | Path, figure: bytes | None = None) -> Path:
-    """`html` of a table that is there already; `figure` is its light PNG where that is drawn already."""
     write_text(path, page(summary, figure))
     return Path(path)
 
@@ -148,29 +127,32 @@ def _data(image: bytes) -> str:
 
 
 def _section(summary: Table, section: Section, place: int) -> str:
-    names = headings(summary)
-    head = "".join(_cell("th", name, column, len(names)) for column, name in enumerate(names))
-    head = head.replace(" task", "&nbsp;task")
+    columns = summary.printed
+    head = "".join(
+        _cell("th", column, column.title.replace(" task", "\N{NO-BREAK SPACE}task")) for column in columns
+    )
     body = []
     for line in section.lines:
-        label, *texts = fields(summary, line, section.decimals)
-        cells = "".join(_cell("td", text, column, len(names)) for column, text in enumerate(texts, 1))
-        body.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
+        label, *cells = (_cell("td", column, column.text(line, section.decimals)) for column in columns)
+        body.append(f"<tr>{label}{''.join(cells)}</tr>")
     title = f'<strong id="target-{place}">{escape(section.title)}</strong>'
     named = f'{title}<br><span class="sizes">{escape(section.sizes)}</span>'
-    shares = _SHARES_WITH_BEST if summary.names_best else _SHARES
-    columns = "".join(f'<col style="width:{share}%">' for share in shares)
+    shares = [round(100 * column.share / sum(one.share for one in columns)) for column in columns]
+    shares[0] += 100 - sum(shares)
+    widths = "".join(f'<col style="width:{share}%">' for share in shares)
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-labelledby="target-{place}">\n'
-        f'<table class="arms">\n<caption>{named}</caption>\n<colgroup>{columns}</colgroup>\n<thead><tr>{head}</tr></thead>\n'
+        f'<table class="arms">\n<caption>{named}</caption>\n<colgroup>{widths}</colgroup>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{chr(10).join(body)}\n</tbody>\n</table>\n</div>"
     )
 
 
-def _cell(tag: str, text: str, column: int, columns: int) -> str:
+def _cell(tag: str, column: Column, text: str) -> str:
+    """A heading or a value; the arm heads its row."""
+    if tag == "td" and column.name == "arm":
+        return f'<th scope="row">{escape(text)}</th>'
     scope = ' scope="col"' if tag == "th" else ""
-    wide = column == words(columns)[1]
-    kind = "" if column not in words(columns) else ' class="word wrap"' if wide else ' class="word"'
+    kind = f' class="word{" wrap" * column.wide}"' if column.words else ""
     return f"<{tag}{scope}{kind}>{escape(text)}</{tag}>"
 
 
@@ -222,8 +204,7 @@ def _every_row(summary: Table) -> str:
     decimals = {section.title: section.decimals for section in summary.sections}
     body = []
     for row in summary.rows[:_MOST_ROWS]:
-        shots = row.extra.get("shots")
-        target = row.task if shots is None else f"{row.task}, {shots} per class"
+        target = target_title(row.task, row.extra.get("shots"))
         value = percent(row.value, decimals.get(target, 2))
         texts = (target, row.arm, str(row.seed), str(row.extra.get("draw", DASH)), value)
         cells = "".join(f'<td class="word">{escape(text)}</td>' for text in texts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ult_lightning.report._cells import Cell
 from ult_lightning.report._shown_settings import compared, is_digest, place, short
-from ult_lightning.report._style import listed
+from ult_lightning.report._style import listed, target_title
 from ult_lightning.results import Interval, paired
 
 _MOST_NAMES = 3
@@ -57,8 +57,7 @@ def reasons(said: Iterable[tuple[Cell, Pair]]) -> list[str]:
     cells: dict[str, list[str]] = defaultdict(list)
     for cell, pair in said:
         if pair.said:
-            shots = "" if cell.shots is None else f", {cell.shots} per class"
-            cells[pair.said].append(f"{cell.task}{shots}, {cell.label}")
+            cells[pair.said].append(f"{target_title(cell.task, cell.shots)}, {cell.label}")
     return [f"{_subjects(names)}: {reason}." for reason, names in cells.items()]
 
 

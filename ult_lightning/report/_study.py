@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ult_lightning.base import fault, write_bytes, write_text
 from ult_lightning.report._figure import _settings
-from ult_lightning.report._style import LIGHT, Theme
+from ult_lightning.report._style import LIGHT, Theme, csv_text
 from ult_lightning.results import Row
 
 if TYPE_CHECKING:
@@ -79,14 +78,11 @@ def study_csv(rows: Sequence[Row]) -> str:
     """One line per row, unrounded: what it is, its value, and every single number or word that it counted beside."""
     counted = [pair for row in rows for pair in row.extra.items() if pair[0] not in _COLUMNS]
     beside = sorted({key for key, value in counted if isinstance(value, str | int | float)})
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *beside])
+    lines = []
     for row in rows:
         first = (row.task, row.arm, row.extra.get("kind"), row.extra.get("x"), row.metric, row.value)
-        whole = [*first, row.seed, row.n, row.unit, row.ticket, row.id, *map(row.extra.get, beside)]
-        writer.writerow(["" if value is None else value for value in whole])
-    return out.getvalue()
+        lines.append([*first, row.seed, row.n, row.unit, row.ticket, row.id, *map(row.extra.get, beside)])
+    return csv_text([*_COLUMNS, *beside], lines)
 
 
 def study_png(rows: Sequence[Row], axes: StudyAxes, title: str = "", theme: Theme = LIGHT) -> bytes:
@@ -262,16 +258,9 @@ def _legend(
 ) -> None:
     from matplotlib.lines import Line2D
 
+    width = 0.0 if axes.cloud else 1.3
     handles = [
-        Line2D(
-            [],
-            [],
-            color=colour,
-            marker=marker,
-            markersize=4.6,
-            linewidth=0.0 if axes.cloud else 1.3,
-            label=name,
-        )
+        Line2D([], [], color=colour, marker=marker, markersize=4.6, linewidth=width, label=name)
         for name, (colour, marker) in looks.items()
     ]
     if any(row.extra.get("kind") == "law" for row in rows):

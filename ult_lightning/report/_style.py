@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -71,6 +73,18 @@ def listed(words: Sequence[str], most: int = 5) -> str:
     if len(words) > most:
         words = [*words[:most], f"{len(words) - most} more"]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def target_title(task: str, shots: int | None) -> str:
+    """A target with its images per class: "digits, 5 per class"."""
+    return task if shots is None else f"{task}, {shots} per class"
+
+
+def csv_text(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values with one heading line; empty where there is no value."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([names, *rows])
+    return out.getvalue()
 
 
 def percent(value: float, decimals: int) -> str:

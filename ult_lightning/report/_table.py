@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from ult_lightning.base import unknown
 from ult_lightning.report._cells import Cell, cells
+from ult_lightning.report._columns import Column, columns
 from ult_lightning.report._pairs import Pair, against, reasons
-from ult_lightning.report._sentences import sentences, warnings
 from ult_lightning.report._storage import Storage, storage
-from ult_lightning.report._style import percent
+from ult_lightning.report._style import percent, target_title
+from ult_lightning.report._text import as_csv, as_latex, as_markdown, as_text
+from ult_lightning.report._warnings import warnings
 from ult_lightning.results import Interval, Row, arm_looks, interval
 
 _FINE_TEST = 5000  # from this many test images on, the second decimal of a per cent is more than one image
@@ -22,8 +25,8 @@ class Line:
     """One arm on one target. Accuracies, gaps and lifts are fractions in 0..1 here, per cent and points in print.
 
     `gap` is arm minus baseline, `best_gap` arm minus the section's best trained arm and `lift` arm minus floor, each over
-    the seeds that both arms have; None for that arm itself and where there is nothing comparable. `seconds` is the mean per row, `bytes_k`
-    what the arm needs to store all targets of the table, and `bytes_shared` the part that tasks share.
+    the seeds that both arms have; None for that arm itself and where there is nothing comparable. `seconds` is the mean per row, `stored`
+    the bytes that the arm needs for all targets of the table.
     """
 
     task: str
@@ -38,9 +41,7 @@ class Line:
     trained: str
     parameters_trained: int
     seconds: float | None
-    bytes_k: int | None
-    bytes_shared: int | None
-    bytes_per_task: int | None
+    stored: Storage
     seen: str
     n_test: tuple[int, int]
     n_train: tuple[int, int]
@@ -68,7 +69,7 @@ class Section:
     @property
     def title(self) -> str:
         """The target's name, for a few-shot section as in "digits, 5 per class"."""
-        return self.task if self.shots is None else f"{self.task}, {self.shots} per class"
+        return target_title(self.task, self.shots)
 
     @property
     def sizes(self) -> str:
@@ -85,10 +86,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Table:
-    """The whole comparison, ready to be written as text, Markdown or CSV.
+    """The whole comparison, ready to be written as text, Markdown, LaTeX, CSV or HTML.
 
-    `k` is the number of targets, `sentences` how to read the numbers and `warnings` what may be wrong with
-    them; `command`, `machine` and `notes` are printed under the table where they are given.
+    `k` is the number of targets, `warnings` what may be wrong with the numbers; `command`, `machine` and `notes` are printed under the table where they are given.
     """
 
     sections: tuple[Section, ...]
@@ -96,7 +96,6 @@ class Table:
     baseline: str
     floor: str
     k: int
-    sentences: tuple[str, ...]
     warnings: tuple[str, ...]
     command: str | None = None
     machine: str | None = None
@@ -112,22 +111,38 @@ class Table:
         """All lines, section after section."""
         return tuple(line for section in self.sections for line in section.lines)
 
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns, of which every form is made."""
+        return columns(self)
+
+    @property
+    def printed(self) -> tuple[Column, ...]:
+        """The columns of the forms that people read."""
+        return tuple(column for column in self.columns if column.printed)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How to read the table: only what it holds is explained."""
+        said = [column.explanation for column in self.printed if column.explanation]
+        if any(section.chance is not None for section in self.sections):
+            said.append("Chance: the share of the largest class among the test images.")
+        return tuple(said)
+
     def text(self, width: int = 110) -> str:
         """Aligned plain text for a terminal of `width` columns."""
-        from ult_lightning.report._text import as_text
-
         return as_text(self, width)
 
     def markdown(self) -> str:
         """Markdown: one table per target, then how to read it, the command and the machine."""
-        from ult_lightning.report._text import as_markdown
-
         return as_markdown(self)
+
+    def latex(self) -> str:
+        """A tabular for a paper, which needs the package booktabs."""
+        return as_latex(self)
 
     def csv(self) -> str:
         """One line per target and arm with unrounded numbers, for other programs."""
-        from ult_lightning.report._text import as_csv
-
         return as_csv(self)
 
 
@@ -181,14 +196,6 @@ def table(
         baseline=baseline,
         floor=floor,
         k=k,
-        sentences=sentences(
-            lines,
-            baseline,
-            floor,
-            k,
-            best=any(section.best not in (None, baseline) for section in sections),
-            chance=any(section.chance is not None for section in sections),
-        ),
         warnings=(*notes_on_cells, *unpaired, *warnings(used, sections, baseline, floor)),
         command=command,
         machine=machine or ", ".join(sorted({row.device for row in used if row.device})) or None,
@@ -199,7 +206,7 @@ def table(
 def _line(cell: Cell, gap: Pair, best_gap: Pair, lift: Pair, stored: Storage) -> Line:
     rows = cell.rows
     by_seed = cell.by_seed
-    seconds = [total for row in rows if (total := _seconds(row)) is not None]
+    seconds = [total for row in rows if (total := row.total_seconds) is not None]
     return Line(
         task=cell.task,
         shots=cell.shots,
@@ -213,9 +220,7 @@ def _line(cell: Cell, gap: Pair, best_gap: Pair, lift: Pair, stored: Storage) ->
         trained=" / ".join(dict.fromkeys(row.trained for row in rows)),
         parameters_trained=round(fmean(row.parameters_trained for row in rows)),
         seconds=fmean(seconds) if seconds else None,
-        bytes_k=stored.k_tasks,
-        bytes_shared=stored.shared,
-        bytes_per_task=stored.per_task,
+        stored=stored,
         seen=_seen(rows),
         n_test=_ends(row.n for row in rows),
         n_train=_ends(row.n_train for row in rows),
@@ -242,12 +247,6 @@ def _chance(rows: Sequence[Row]) -> float | None:
 def _ends(values: Iterable[int]) -> tuple[int, int]:
     listed = list(values)
     return min(listed), max(listed)
-
-
-def _seconds(row: Row) -> float | None:
-    if "total" in row.seconds:
-        return row.seconds["total"]
-    return sum(row.seconds.values()) if row.seconds else None
 
 
 def _seen(rows: Sequence[Row]) -> str:

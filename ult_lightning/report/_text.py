@@ -1,91 +1,42 @@
-"""A table as plain text, Markdown and CSV."""
+"""A table as plain text, Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ult_lightning.report._style import DASH, count, duration, percent, plus_minus, points, size
+from ult_lightning.report._style import DASH, MINUS, csv_text
 
 if TYPE_CHECKING:
-    from ult_lightning.report._table import Line, Table
-    from ult_lightning.results import Interval
+    from ult_lightning.report._columns import Column
+    from ult_lightning.report._table import Table
 
 _SHORTEST = 8
-
-
-def words(columns: int) -> tuple[int, int, int]:
-    """Which of so many columns hold words: arm, trained, target."""
-    return 0, columns - 5, columns - 1
-
-
-def headings(table: Table) -> tuple[str, ...]:
-    """The columns of the printed forms."""
-    return (
-        "arm",
-        "accuracy %",
-        f"gap to {table.baseline}",
-        *(["gap to best trained"] if table.names_best else []),
-        f"lift over {table.floor}",
-        "seeds",
-        "trained",
-        "parameters",
-        "seconds",
-        f"bytes, {table.k} task{'s' if table.k > 1 else ''}",
-        "target",
-    )
-
-
-def fields(table: Table, line: Line, decimals: int) -> tuple[str, ...]:
-    """The texts of one line, one per heading."""
-    return (
-        line.label,
-        percent(line.accuracy.mean, decimals) + plus_minus(line.accuracy.half, decimals),
-        difference(line.gap, decimals),
-        *([difference(line.best_gap, decimals)] if table.names_best else []),
-        difference(line.lift, decimals),
-        str(line.accuracy.n),
-        line.trained,
-        count(line.parameters_trained),
-        DASH if line.seconds is None else duration(line.seconds),
-        DASH if line.bytes_k is None else size(line.bytes_k),
-        line.seen or DASH,
-    )
-
-
-def difference(value: Interval | None, decimals: int) -> str:
-    """A gap or lift as "+1.23 ± 0.45", a dash where there is none."""
-    return DASH if value is None else points(value.mean, decimals) + plus_minus(value.half, decimals)
+_GIVE_WAY = ("arm", "lift", "best_gap", "gap", "bytes")  # they lose their ends where a terminal is narrow
+_WORDS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_SIGNS = {"±": r"$\pm$", MINUS: "$-$", DASH: "--", "\n": " "}
+_LATEX = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | _WORDS | _SIGNS)
 
 
 def as_text(table: Table, width: int) -> str:
     """Aligned columns, a heading per target, never wider than `width`; what was trained stands below."""
-    floor = table.floor.replace("random_features", "random")
-    heads = (
-        ("", "arm"),
-        ("accuracy", "%"),
-        ("gap to", table.baseline),
-        *([("gap to best", "trained")] if table.names_best else []),
-        ("lift over", floor),
-        ("", "seeds"),
-        ("trained", "params"),
-        ("", "seconds"),
-        ("bytes for", f"{table.k} task{'s' if table.k > 1 else ''}"),
-        ("", "target"),
-    )
-    blocks = [[_short(table, line, section.decimals) for line in section.lines] for section in table.sections]
-    every = [*(list(row) for row in zip(*heads, strict=True)), *(row for block in blocks for row in block)]
-    widths, gap = _widths([[len(text) for text in row] for row in every], width)
+    columns = [column for column in table.printed if not column.wide]
+    heads = [
+        [column.heading[row].replace("random_features", "random") for column in columns] for row in (0, 1)
+    ]
+    blocks = [
+        [[column.text(line, section.decimals) for column in columns] for line in section.lines]
+        for section in table.sections
+    ]
+    texts = [*heads, *(row for block in blocks for row in block)]
+    widths, gap = _widths(columns, [[len(text) for text in row] for row in texts], width)
     out: list[str] = []
     for section, block in zip(table.sections, blocks, strict=True):
         out += _wrapped(f"{section.title} ({section.sizes})", width, "")
-        out += [_aligned(row, widths, gap) for row in zip(*heads, strict=True)]
+        out += [_aligned(columns, row, widths, gap) for row in heads]
         out.append("-" * (sum(widths) + len(gap) * (len(widths) - 1)))
-        out += [_aligned(row, widths, gap) for row in block]
+        out += [_aligned(columns, row, widths, gap) for row in block]
         out.append("")
     for sentence in (*table.sentences, _trained(table), *table.warnings, *table.notes):
         out += _wrapped(sentence, width, "  ")
@@ -93,13 +44,6 @@ def as_text(table: Table, width: int) -> str:
         if value:
             out += _wrapped(f"{name}: {value}", width, "  ")
     return "\n".join(line.rstrip() for line in out) + "\n"
-
-
-def _short(table: Table, line: Line, decimals: int) -> list[str]:
-    """`fields` without what was trained in words."""
-    texts = list(fields(table, line, decimals))
-    del texts[words(len(texts))[1]]
-    return texts
 
 
 def _trained(table: Table) -> str:
@@ -119,16 +63,13 @@ def _trained(table: Table) -> str:
 
 def as_markdown(table: Table) -> str:
     """GitHub's Markdown."""
-    heads = headings(table)
-    rule = ["---" if place in words(len(heads)) else "---:" for place in range(len(heads))]
     out: list[str] = []
     for section in table.sections:
-        out += [f"**{_escaped(section.title)}** ({section.sizes})", ""]
-        out.append("| " + " | ".join(_escaped(head) for head in heads) + " |")
-        out.append("|" + "|".join(rule) + "|")
-        for line in section.lines:
-            out.append("| " + " | ".join(map(_escaped, fields(table, line, section.decimals))) + " |")
-        out.append("")
+        rows = [[column.title for column in table.printed]]
+        rows += [[column.text(line, section.decimals) for column in table.printed] for line in section.lines]
+        head, *body = ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
+        rule = "|" + "|".join("---" if column.words else "---:" for column in table.printed) + "|"
+        out += [f"**{_escaped(section.title)}** ({section.sizes})", "", head, rule, *body, ""]
     out += [" ".join(map(_escaped, table.sentences)), ""]
     extra = [*table.warnings, *table.notes]
     if extra:
@@ -141,98 +82,58 @@ def as_markdown(table: Table) -> str:
     return "\n".join(out)
 
 
-CSV_COLUMNS = (
-    "task",
-    "shots",
-    "arm",
-    "label",
-    "accuracy_percent",
-    "accuracy_low",
-    "accuracy_high",
-    "seeds",
-    "draws",
-    "gap_points",
-    "gap_low",
-    "gap_high",
-    "gap_seeds",
-    "lift_points",
-    "lift_low",
-    "lift_high",
-    "lift_seeds",
-    "trained",
-    "parameters_trained",
-    "seconds",
-    "k",
-    "bytes_k_tasks",
-    "bytes_shared",
-    "bytes_per_task",
-    "seen",
-    "n_test",
-    "n_train",
-    "best_trained",
-    "best_gap_points",
-    "best_gap_low",
-    "best_gap_high",
-    "best_gap_seeds",
-    "chance_percent",
-)
+def as_latex(table: Table) -> str:
+    """One tabular for a paper, with the rules of booktabs; how to read it stands above as a comment."""
+    columns = table.printed
+    out = [f"% {sentence}" for sentence in table.sentences]
+    out.append(r"\begin{tabular}{" + "".join("l" if column.words else "r" for column in columns) + "}")
+    out += [r"\toprule", _latex_row([column.title for column in columns])]
+    for section in table.sections:
+        title = f"{section.title} ({section.sizes})"
+        out += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{{title.translate(_LATEX)}}} \\"]
+        out += [_latex_row([c.text(line, section.decimals) for c in columns]) for line in section.lines]
+    return "\n".join([*out, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def as_csv(table: Table) -> str:
-    """Comma-separated values with one heading line; empty where there is no value."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for section, line in ((part, line) for part in table.sections for line in part.lines):
-        accuracy = _numbers(line.accuracy)
-        values = (
-            *(line.task, line.shots, line.arm, line.label),
-            *(*accuracy[:3], line.accuracy.n, line.draws),
-            *_numbers(line.gap),
-            *_numbers(line.lift),
-            *(line.trained, line.parameters_trained),
-            "" if line.seconds is None else f"{line.seconds:.4g}",
-            *(table.k, line.bytes_k, line.bytes_shared, line.bytes_per_task),
-            *(line.seen, line.n_test[0], line.n_train[0]),
-            *(section.best, *_numbers(line.best_gap)),
-            None if section.chance is None else f"{100 * section.chance:.6g}",
-        )
-        writer.writerow(["" if value is None else value for value in values])
-    return out.getvalue()
+    """Unrounded values, one line per target and arm."""
+    rows = [
+        {name: value for column in table.columns for name, value in column.data(section, line).items()}
+        for section in table.sections
+        for line in section.lines
+    ]
+    return csv_text(list(rows[0]), [list(row.values()) for row in rows])
 
 
-def _numbers(value: Interval | None) -> tuple[str, str, str, str]:
-    """Mean, low, high in per cent or points, and n; empty texts where there is none."""
-    if value is None:
-        return "", "", "", ""
-    mean, low, high = (
-        "" if end is None or math.isnan(end) else f"{100 * end:.6g}"
-        for end in (value.mean, value.low, value.high)
-    )
-    return mean, low, high, str(value.n)
+def _latex_row(texts: Sequence[str]) -> str:
+    return " & ".join(text.translate(_LATEX) for text in texts) + r" \\"
 
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("*", "\\*")
 
 
-def _widths(lengths: Sequence[Sequence[int]], width: int) -> tuple[list[int], str]:
+def _widths(
+    columns: Sequence[Column],
+    lengths: Sequence[Sequence[int]],
+    width: int,
+) -> tuple[list[int], str]:
     """Column widths and the gap between columns: first the gap gives way, then the arms' labels."""
     widths = [max(column) for column in zip(*lengths, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "
-    last = len(widths) - 1
-    for place in (0, last - 5, *range(last - 6, 1, -1), last - 1):  # arm, lift, gaps, bytes
+    names = [column.name for column in columns]
+    for place in (names.index(name) for name in _GIVE_WAY if name in names):
         over = sum(widths) + len(gap) * (len(widths) - 1) - width
         if over > 0:
             widths[place] = max(_SHORTEST, widths[place] - over)
     return widths, gap
 
 
-def _aligned(texts: Sequence[str], widths: Sequence[int], gap: str) -> str:
+def _aligned(columns: Sequence[Column], texts: Sequence[str], widths: Sequence[int], gap: str) -> str:
     cells = []
-    for place, (text, width) in enumerate(zip(texts, widths, strict=True)):
+    for column, text, width in zip(columns, texts, widths, strict=True):
         shown = text if len(text) <= width else _cut(text, width)
-        cells.append(shown.ljust(width) if place in (0, len(texts) - 1) else shown.rjust(width))
+        cells.append(shown.ljust(width) if column.words else shown.rjust(width))
     return gap.join(cells)
 
 

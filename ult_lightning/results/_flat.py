@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ult_lightning.base import canonical_json, digest
+from ult_lightning.base import Options, canonical_json, digest
 
 Settings = dict[str, Any]
 """Dotted names with numbers, words, flags, or lists of them."""
@@ -83,15 +83,10 @@ def shown_sources(sources: Sequence[tuple[str, int]]) -> Settings:
 def mother_settings(spec: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Settings:
     """A mother, from `MotherSpec.to_dict`; without what is as in `defaults`, its net and seed apart."""
     named, usual = (
-        flat("", {name: value for name, value in one.items() if name not in ("net", "options", "seed")})
-        for one in (spec, defaults or {})
+        flat("", {**one, "net": None, "options": None, "seed": None}) for one in (spec, defaults or {})
     )
-    return {
-        "net": spec["net"],
-        **flat("net", spec["options"]),
-        **without(named, usual),
-        "mother.seed": spec["seed"],
-    }
+    own = {"net": spec["net"], "mother.seed": spec["seed"]}
+    return {**own, **flat("net", spec["options"]), **without(named, usual)}
 
 
 def search_settings(settings: Mapping[str, Any]) -> Settings:
@@ -103,6 +98,6 @@ def search_settings(settings: Mapping[str, Any]) -> Settings:
     return {**flat("", rest), **flat("", options), **flat("trainer", trainer)}
 
 
-def head_settings(name: str, options: Mapping[str, Any]) -> Settings:
-    """A head and its options."""
-    return {"head": name, **flat("head", options)}
+def head_settings(name: str, options: Options, *, full: bool = False) -> Settings:
+    """A head and its options that are not at their defaults; `full`: all of them."""
+    return {"head": name, **flat("head", options.to_dict() if full else options.given())}

@@ -13,6 +13,15 @@ from ult_lightning.results import Measurement, Row, RowStore, flat, measure
 UNREACHED = "unreached"
 """The metric of a row that says that no ticket was found, in place of the number asked for."""
 
+_SAME = (
+    "n",
+    "n_train",
+    "unit",
+    "trained",
+    "parameters_trained",
+    "ticket",
+    "bytes",
+)  # in Found and Measurement
 _MAY_REPEAT = ("hidden",)  # lists whose entries are no points of their own
 
 Options = Mapping[str, Any]
@@ -229,15 +238,9 @@ def _measurement(metric: str, point: Point, found: Found | str) -> Measurement:
     seconds = found.extra.get("seconds")
     return Measurement(
         value=found.values[metric],
-        n=found.n,
-        n_train=found.n_train,
-        unit=found.unit,
         seconds={"total": float(seconds)} if isinstance(seconds, int | float) else {},
-        trained=found.trained,
-        parameters_trained=found.parameters_trained,
         precision="32" if found.ticket else "64",
-        ticket=found.ticket,
-        bytes=found.bytes,
+        **{name: getattr(found, name) for name in _SAME},
         extra={
             **series,
             "x": found.x,

@@ -17,24 +17,8 @@ if TYPE_CHECKING:
     from ult_lightning.tickets import Ticket
 
 _COLUMNS = (
-    "task",
-    "arm",
-    "seed",
-    "shots",
-    "draw",
-    "metric",
-    "value",
-    "n",
-    "n_train",
-    "seen",
-    "ticket",
-    "seconds",
-    "trained",
-    "parameters_trained",
-    "bytes",
-    "precision",
-    "device",
-    "row",
+    *("task", "arm", "seed", "shots", "draw", "metric", "value", "n", "n_train", "seen", "ticket", "seconds"),
+    *("trained", "parameters_trained", "bytes", "precision", "device", "row"),
 )
 
 
@@ -160,7 +144,7 @@ def _values(row: Row) -> list[Any]:
     known = {
         "shots": row.extra.get("shots"),
         "draw": row.extra.get("draw"),
-        "seconds": row.seconds.get("total", sum(row.seconds.values())),
+        "seconds": row.total_seconds,
         "row": row.id,
     }
     return [known[name] if name in known else getattr(row, name) for name in _COLUMNS]

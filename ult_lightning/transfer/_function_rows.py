@@ -13,7 +13,7 @@ from ult_lightning.base import fault, provided
 from ult_lightning.heads import FUNCTION_HEADS
 from ult_lightning.results import Measurement, Row, RowStore, flat, head_settings, measure
 from ult_lightning.transfer._function_transfer import FunctionResult, transfer_functions
-from ult_lightning.transfer._ticket_facts import ticket_settings, with_search
+from ult_lightning.transfer._ticket_facts import stored_bytes, ticket_settings, with_search
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionTask
@@ -53,12 +53,11 @@ def function_rows(
         result = transfer_functions(network, task, head=head, options=options, device=device)
         return result, _certified(ticket, result, task)
 
-    chosen = FUNCTION_HEADS.get(head).read(options)
     settings, shown = (
         ticket_settings(ticket, full=full)
         | {"made_by": "transfer", "arm": "ticket", "seed": task.seed, "precision": "32"}
         | flat("task", task.science())
-        | head_settings(head, chosen.to_dict() if full else chosen.given())
+        | head_settings(head, FUNCTION_HEADS.get(head).read(options), full=full)
         for full in (False, True)
     )
     return tuple(
@@ -98,7 +97,7 @@ def _measurement(
 ) -> Measurement:
     per_function = result.sup_errors if metric == "sup_error" else result.rms_errors
     parameters = result.fit.weights.size + result.fit.biases.size
-    shared, per_task = len(ticket.to_bytes()), 8 * parameters
+    stored = stored_bytes(ticket, 8 * parameters)
     return Measurement(
         value=float(per_function.max()),
         n=result.n_test,
@@ -108,14 +107,13 @@ def _measurement(
         trained="head",
         parameters_trained=parameters,
         ticket=ticket.id,
-        bytes=shared + per_task,
+        bytes=sum(stored.values()),
         extra={
             **_function_extra(task, result, bounds),
             "head": head,
             "fingerprint_before": result.fingerprint,
             "fingerprint_after": result.fingerprint,
-            "bytes_shared": shared,
-            "bytes_per_task": per_task,
+            **stored,
         },
     )
 

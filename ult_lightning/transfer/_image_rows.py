@@ -9,7 +9,7 @@ from ult_lightning.data import seen_by
 from ult_lightning.heads import HEADS
 from ult_lightning.results import Measurement, Row, RowStore, head_settings, measure, task_settings
 from ult_lightning.transfer._image_transfer import TransferResult, transfer
-from ult_lightning.transfer._ticket_facts import ticket_settings, with_search
+from ult_lightning.transfer._ticket_facts import stored_bytes, ticket_settings, with_search
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task
@@ -49,8 +49,10 @@ def transfer_row(
     """
     few = task if shots is None else task.few_shot(shots, draw=draw)
     settings, shown = (
-        _settings(ticket, network, few, head, options or {}, full=full)
-        | {"arm": arm, "seed": seed, "precision": precision}
+        ({"network": network.fingerprint()} if ticket is None else ticket_settings(ticket, full=full))
+        | {"made_by": "transfer", "arm": arm, "metric": "accuracy", "seed": seed, "precision": precision}
+        | task_settings(few.science())
+        | head_settings(head, HEADS.get(head).read(options), full=full)
         for full in (False, True)
     )
 
@@ -77,22 +79,6 @@ def transfer_row(
     return row
 
 
-def _settings(
-    ticket: Ticket | None,
-    network: FrozenNetwork,
-    task: Task,
-    head: str,
-    options: Mapping[str, Any],
-    *,
-    full: bool,
-) -> dict[str, Any]:
-    read = HEADS.get(head).read(options)
-    chosen = read.to_dict() if full else read.given()
-    of = {"network": network.fingerprint()} if ticket is None else ticket_settings(ticket, full=full)
-    science = task_settings(task.science())
-    return {**of, "made_by": "transfer", "metric": "accuracy", **science, **head_settings(head, chosen)}
-
-
 def _measurement(
     ticket: Ticket | None,
     task: Task,
@@ -103,7 +89,7 @@ def _measurement(
 ) -> Measurement:
     fit = result.fit
     parameters = fit.head.weight.numel() + fit.head.bias.numel()
-    per_task, shared = 4 * parameters, 0 if ticket is None else len(ticket.to_bytes())
+    stored = stored_bytes(ticket, 4 * parameters)
     sources = None if ticket is None else ticket.provenance.get("sources")
     return Measurement(
         value=result.accuracy,
@@ -116,7 +102,7 @@ def _measurement(
         precision=precision,
         ticket=None if ticket is None else ticket.id,
         seen=seen_by(task.describe(), sources) if isinstance(sources, list) else None,
-        bytes=shared + per_task,
+        bytes=sum(stored.values()),
         extra={
             "head": head,
             "hyper": fit.hyper,
@@ -128,12 +114,10 @@ def _measurement(
             "dim": result.dim,
             "shots": task.shots,
             "draw": task.draw,
-            "sizes": task.sizes,
             "normalisation": {"mean": list(task.mean), "std": list(task.std)},
             "fingerprint_before": result.fingerprint_before,
             "fingerprint_after": result.fingerprint_after,
-            "bytes_shared": shared,
-            "bytes_per_task": per_task,
+            **stored,
         },
     )
 

@@ -43,5 +43,10 @@ def with_search(ticket: Ticket | None, seconds: Mapping[str, float]) -> dict[str
     return {"search": float(made), **seconds, "total": seconds["total"] + float(made)}
 
 
+def stored_bytes(ticket: Ticket | None, per_task: int) -> dict[str, int]:
+    """The bytes of the ticket's file, which tasks share, and those of one task's head."""
+    return {"bytes_shared": 0 if ticket is None else len(ticket.to_bytes()), "bytes_per_task": per_task}
+
+
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}

@@ -103,7 +103,7 @@ ult compare: pruning against training on equal terms: arms x targets x seeds -> 
                            random_features, raw_pixels;  arm.dense_long.factor=3 and other options of arms
   seeds=[0,1,2]            one mother, one split, one search each; intervals are over them
   head=ridge               the head of all frozen arms;  dense.lrs=[0.03,0.1,0.3] and other keys of training
-  out=FOLDER               for table.csv, table.md, figure.png, report.html (default: the run's folder)
+  out=FOLDER               for table.{csv,md,tex}, figure.png, report.html (default: the run's folder)
   net= init= norm= density= method.* trainer.* train_limit= mixing= ...      as for `ult search`
   store=store  data_dir=data  download=true  force=true  device=auto  logger=wandb|csv|none  traceback=true
 
@@ -116,7 +116,7 @@ Examples:
 """
 
 _REPORT = """\
-ult report: the rows of a store -> table.csv, table.md, figure.png and one self-contained report.html.
+ult report: the rows of a store -> table.{csv,md,tex}, figure.png and one self-contained report.html.
 (Rows of function targets are a table of their own: functions.csv.)
 
   store=store              the folder with the rows

@@ -124,7 +124,7 @@ def end_screen(
 
     store = machine.store
     place = {name: shown(path) for name, path in paths.items()}
-    lines = [f"Table       {place['table.md']}, {place['table.csv']}", f"Figure      {place['figure.png']}",
+    lines = [f"Table       {place['table.md']}, {place['table.csv']}, {place['table.tex']}", f"Figure      {place['figure.png']}",
              f"Page        {place['report.html']}", f"Rows        {shown(store / 'rows')}"]  # fmt: skip
     tickets = list(
         dict.fromkeys(row.ticket for row in rows if row.ticket is not None and row.arm == "universal")
