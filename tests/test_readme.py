@@ -59,9 +59,16 @@ def test_make_targets_exist(repo: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_notebook_code_runs(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_code_runs(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    code = [block for block in blocks(repo, "python") if "find_ticket" in block]
-    assert len(code) == 1
-    exec(compile(code[0], "README.md", "exec"), {})
+    search, module = (
+        [block for block in blocks(repo, "python") if word in block]
+        for word in ("find_ticket", "TicketModule")
+    )
+    assert len(search) == len(module) == 1
+    names: dict[str, object] = {}
+    exec(compile(search[0] + 'ticket.save("my.ticket")', "README.md", "exec"), names)
     assert 0.3 < float(capsys.readouterr().out.split()[-1]) <= 1
+    exec(compile(module[0], "README.md", "exec"), names)
+    assert "test/mnist5k" in capsys.readouterr().out
+    assert (tmp_path / "my.model").stat().st_size > 1000

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from torchvision.models import list_models
+
 from ult_lightning.cli.config.launch import _torchvision_models
 
 SEARCH = ("search", "sources=[digits]")
