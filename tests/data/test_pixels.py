@@ -227,10 +227,15 @@ def test_a_training_part_of_equal_images_is_refused(make: Any, data_dir: Path) -
     )
 
 
-def test_one_image_that_differs_is_enough(data_dir: Path) -> None:
+@pytest.mark.parametrize("first", [100, 590])
+def test_a_few_images_that_differ_are_enough(first: int, data_dir: Path) -> None:
     images = [encoded(LEVELS)] * 600
-    images[0] = images[1] = encoded(255 - LEVELS)
-    assert len(_load(_folder_of(data_dir / "own", images), data_dir).train) == 432
+    images[first : first + 10] = [encoded(255 - LEVELS)] * 10
+    contents = [(image, number // 300) for number, image in enumerate(images)]
+    write_parquet(
+        data_dir / "own" / "train-0.parquet", [c for c, _ in contents], [label for _, label in contents]
+    )
+    assert len(_load("own", data_dir).train) == 432
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
