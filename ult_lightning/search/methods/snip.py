@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +19,6 @@ from ult_lightning.tickets import Mask, Subnetwork
 class SnipOptions(ScoringOptions):
     """``batches``: training batches whose gradients are added up (one, in the paper)."""
 
-    scope: Literal["layer", "global"] = option("global")
     batches: int = option(1, least=1)
 
 

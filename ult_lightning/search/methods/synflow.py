@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.module
 class SynFlowOptions(ScoringOptions):
     """``rounds``: of an exponential schedule from density 1 to the one asked for; a single round collapses layers."""
 
-    scope: Literal["layer", "global"] = option("global")
     rounds: int = option(100, least=1)
 
 

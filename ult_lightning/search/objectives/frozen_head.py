@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from ult_lightning.base import Options, option
 from ult_lightning.nets import INITS
 from ult_lightning.search.objectives._heads import random_head
-from ult_lightning.search.objectives.base import OBJECTIVES, Objective
+from ult_lightning.search.objectives.base import OBJECTIVES
+from ult_lightning.search.objectives.joint import Joint
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class FrozenHeadOptions(Options):
 
 
 @OBJECTIVES.register("frozen_head")
-class FrozenHead(Objective):
+class FrozenHead(Joint):
     """Cross-entropy of random heads under a mask of the body's density (Ramanujan et al. 2020)."""
 
     OPTIONS = FrozenHeadOptions
@@ -34,14 +33,3 @@ class FrozenHead(Objective):
         return nn.ModuleList(
             random_head(dim, k, self.seed, i, self.options.init) for i, k in enumerate(classes)
         )
-
-    def loss(
-        self,
-        features: Tensor,
-        labels: Tensor,
-        head: nn.Module,
-        *,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Cross-entropy, mean over the batch."""
-        return F.cross_entropy(head(features), labels)
