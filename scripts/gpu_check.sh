@@ -45,7 +45,7 @@ part() {
 gpu_tests() {
     mapfile -t files < <(grep -rl --include='*.py' 'mark\.gpu' tests)
     [ "${#files[@]}" -gt 0 ] || { echo "no test is marked gpu" >&2; return 1; }
-    timeout 100 "$PYTHON" -m pytest -q -o addopts= --import-mode=importlib -m gpu -p no:cacheprovider "${files[@]}"
+    timeout 60 "$PYTHON" -m pytest -q -o addopts= --import-mode=importlib -m gpu -p no:cacheprovider "${files[@]}"
 }
 
 "$PYTHON" - <<'PY'
@@ -62,10 +62,10 @@ code=$?
 [ "$code" -eq 0 ] || failed=1
 printf '{"part": "tests", "exit_code": %d, "seconds": %d}\n' "$code" $((SECONDS - start))
 published=("$PYTHON" scripts/bench_published.py --data "$DATA" --device "$device" "${smoke[@]}")
-part search_step 75 "$PYTHON" scripts/bench_search_step.py --device "$device" "${smoke[@]}"
-part conv4 120 "${published[@]}" --nets conv4
-part transfer 45 "$PYTHON" scripts/bench_transfer.py --device "$device" "${smoke[@]}"
-part loop 35 "$PYTHON" scripts/bench_loop.py --device "$device" "${smoke[@]}"
-part conv6 120 "${published[@]}" --nets conv6
+part search_step 70 "$PYTHON" scripts/bench_search_step.py --device "$device" "${smoke[@]}"
+part conv4 105 "${published[@]}" --nets conv4
+part transfer 40 "$PYTHON" scripts/bench_transfer.py --device "$device" "${smoke[@]}"
+part loop 30 "$PYTHON" scripts/bench_loop.py --device "$device" "${smoke[@]}"
+part conv6 105 "${published[@]}" --nets conv6
 part resnet18 60 "${published[@]}" --nets resnet18 --epochs 5 --seconds 30
 exit "$failed"
