@@ -44,8 +44,7 @@ class BareSearch:
         self.optimizer: torch.optim.Optimizer = made["optimizer"]
         if self.graphed:  # a captured step reads its learning rates from memory
             groups = [
-                {**g, "lr": torch.tensor(float(g["initial_lr"]), device=device)}
-                for g in self.optimizer.param_groups
+                {**g, "lr": torch.tensor(float(g["initial_lr"]), device=device)} for g in self.optimizer.param_groups
             ]
             keys = ("params", "lr", "momentum", "weight_decay")
             self.optimizer = torch.optim.SGD([{k: g[k] for k in keys} for g in groups], fused=True)
@@ -155,7 +154,12 @@ def synchronize(device: str) -> None:
 
 
 def interleaved(
-    steps: dict[str, Step], *, device: str, rounds: int, times: int = 1, limit: float = 500.0
+    steps: dict[str, Step],
+    *,
+    device: str,
+    rounds: int,
+    times: int = 1,
+    limit: float = 500.0,
 ) -> dict[str, list[float]]:
     """Seconds of each step, all of them in turn, ``rounds`` times or until ``limit`` seconds have passed."""
     for step in steps.values():
@@ -176,8 +180,6 @@ def medians(measured: dict[str, list[float]]) -> dict[str, float]:
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """A parser with the words that all benchmarks share."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="seconds on a CPU: does everything run?")
     return parser

@@ -16,13 +16,7 @@ from collections.abc import Callable
 
 from _bare import arguments
 
-from ult_lightning.construct import (
-    PolynomialPlan,
-    UnivariatePlan,
-    fourier_ticket,
-    polynomial_ticket,
-    univariate_ticket,
-)
+from ult_lightning.construct import PolynomialPlan, UnivariatePlan, fourier_ticket, polynomial_ticket, univariate_ticket
 from ult_lightning.tickets import Ticket
 
 SCRIPT = "burkholz_uniform"

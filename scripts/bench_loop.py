@@ -49,9 +49,7 @@ class Clock(Callback):
 def module(net: str, task: Task, steps: int) -> MaskSearch:
     """The LightningModule of a search; of the digits, which are for smoke runs, a narrow one."""
     options = {"width": 0.125} if task.id == "digits" else {}
-    return MaskSearch(
-        MotherSpec(net, options=options), {task.id: task.classes}, SearchSettings(), steps=steps
-    )
+    return MaskSearch(MotherSpec(net, options=options), {task.id: task.classes}, SearchSettings(), steps=steps)
 
 
 def through_lightning(net: str, task: Task, steps: int, device: str, precision: str) -> float:

@@ -23,14 +23,7 @@ from _bare import BareSearch, arguments, synchronize
 
 from ult_lightning.data import Task, load_task
 from ult_lightning.nets import FrozenNetwork
-from ult_lightning.search import (
-    MaskSearch,
-    SearchSettings,
-    find_ticket,
-    frozen_on,
-    resolve_device,
-    resolve_precision,
-)
+from ult_lightning.search import MaskSearch, SearchSettings, find_ticket, frozen_on, resolve_device, resolve_precision
 from ult_lightning.tickets import MotherSpec
 from ult_lightning.transfer import transfer
 
@@ -45,9 +38,7 @@ def load(data: Path, smoke: bool) -> Task:
     return load_task(name, seed=0, data_dir=data)
 
 
-def product(
-    task: Task, spec: MotherSpec, settings: SearchSettings, device: str
-) -> tuple[FrozenNetwork, float]:
+def product(task: Task, spec: MotherSpec, settings: SearchSettings, device: str) -> tuple[FrozenNetwork, float]:
     """The network of ``find_ticket`` and its seconds."""
     start = time.perf_counter()
     network = find_ticket([task], spec, settings, device=device, progress=False).network()
@@ -130,9 +121,7 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", default=["conv4", "conv6", "resnet18"])
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--device", default="auto")
-    parser.add_argument(
-        "--seconds", type=float, default=75.0, help="the most that a whole find_ticket may take"
-    )
+    parser.add_argument("--seconds", type=float, default=75.0, help="the most that a whole find_ticket may take")
     told = parser.parse_args()
     task = load(told.data, told.smoke)
     for net in told.nets:

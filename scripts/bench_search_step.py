@@ -115,18 +115,13 @@ def fastest_dense(spec: MotherSpec, precision: str, x: Tensor, y: Tensor) -> Ste
     return min(steps, key=lambda step: min(seconds(step, device) for _ in range(3)))
 
 
-def searches(
-    spec: MotherSpec, precision: str, batch: list[TaskBatch], device: str, smoke: bool
-) -> dict[str, Step]:
+def searches(spec: MotherSpec, precision: str, batch: list[TaskBatch], device: str, smoke: bool) -> dict[str, Step]:
     """The step of ``ult search``, and on a GPU (in a smoke run, anywhere) compiled and as a graph."""
 
     def made(**how: Any) -> Step:
         settings = SearchSettings(batch_size=len(batch[0].y))
         bare = BareSearch(
-            MaskSearch(spec, {"source": 10}, settings, steps=10_000),
-            device=device,
-            precision=precision,
-            **how,
+            MaskSearch(spec, {"source": 10}, settings, steps=10_000), device=device, precision=precision, **how
         )
         return lambda: bare.step(batch)
 
@@ -192,8 +187,7 @@ def main() -> None:
     dense = {p: middle[f"search/{main_net}/fc/{p}"] / middle[f"dense/{main_net}/fc/{p}"] for p in PRECISIONS}
     default = resolve_precision("auto", device)
     by_sort = {
-        t: middle[f"search/{main_net}/{t}/{default}"] / middle[f"sorted/{main_net}/{t}/32"]
-        for t in ("fc", "pool")
+        t: middle[f"search/{main_net}/{t}/{default}"] / middle[f"sorted/{main_net}/{t}/32"] for t in ("fc", "pool")
     }
     limit = {}
     for net in nets:

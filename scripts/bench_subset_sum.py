@@ -58,10 +58,7 @@ def measure(engine: Engine, smoke: bool) -> dict[str, float]:
         "low_noise20": lambda: low_noise(*problems["low_noise20"], 1e-2, engine=engine),
     }
     line = {f"{name}_per_s_{engine}": counts[name] / seconds(run, rounds) for name, run in runs.items()}
-    values, targets = (
-        np.random.default_rng(1).uniform(-1, 1, 250),
-        np.random.default_rng(2).uniform(-1, 1, 41),
-    )
+    values, targets = (np.random.default_rng(1).uniform(-1, 1, 250), np.random.default_rng(2).uniform(-1, 1, 41))
     line[f"allocate_s_{engine}"] = seconds(lambda: allocate(values, targets, 1e-3, engine=engine), rounds)
     allocation = allocate(values, targets, 1e-3, engine=engine)
     line[f"allocate_terms_{engine}"] = sum(len(members) for members in allocation.chosen)

@@ -108,9 +108,7 @@ def measure(network: FrozenNetwork, task: Task, size: Size, began: float) -> dic
     found: dict[str, dict[str, list[Any]]] = {p: {"forward": [], "ridge": [], "sgd": []} for p in PRECISIONS}
     small = torch.arange(min(3_000, size.train), device=task.device)
     for precision in PRECISIONS:  # imports and first touches
-        transfer(
-            network, replace(task, train=task.train.take(small)), precision=precision, device=size.device
-        )
+        transfer(network, replace(task, train=task.train.take(small)), precision=precision, device=size.device)
         bare(network, images, precision)
     for number in range(size.rounds):
         if number and time.perf_counter() - began > SECONDS_OF_ROUNDS:
@@ -132,9 +130,7 @@ def measure(network: FrozenNetwork, task: Task, size: Size, began: float) -> dic
     return found
 
 
-def against_sgd(
-    network: FrozenNetwork, task: Task, precision: str, size: Size
-) -> tuple[TransferResult, list[float]]:
+def against_sgd(network: FrozenNetwork, task: Task, precision: str, size: Size) -> tuple[TransferResult, list[float]]:
     """One run of the probe, and the seconds of a ridge fit before and of one after it."""
     fit = partial(transfer, network, task, precision=precision, device=size.device)
     before = fit().fit.seconds
@@ -147,12 +143,7 @@ class InMemory:
 
     def __init__(self, stream: FeatureStream) -> None:
         self.parts = {part: stream.collect(part) for part in ("train", "valid", "test")}
-        self.dim, self.classes, self.sizes, self.device = (
-            stream.dim,
-            stream.classes,
-            stream.sizes,
-            stream.device,
-        )
+        self.dim, self.classes, self.sizes, self.device = (stream.dim, stream.classes, stream.sizes, stream.device)
         self.batch_size, self.seconds = 500, 0.0
 
     def batches(self, part: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -83,10 +83,7 @@ def test_an_installed_package_adds_them_without_a_word(repo: Path, tmp_path: Pat
     [
         (None, r"plugins: got '.*mine.py', wanted a Python file that is there"),
         ("1 / 0", r"plugins: .*mine.py cannot be loaded: ZeroDivisionError: division by zero\."),
-        (
-            "from ult_lightning.base import Registry, option\nimport nowhere_at_all",
-            r"No module named 'nowhere_at_all'",
-        ),
+        ("from ult_lightning.base import Registry, option\nimport nowhere_at_all", r"No module named 'nowhere_at_all'"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, content: str | None, sentence: str) -> None:

@@ -50,9 +50,7 @@ def test_linked_files_exist(repo: Path) -> None:
 
 def test_make_targets_exist(repo: Path) -> None:
     makefile = (repo / "Makefile").read_text(encoding="utf-8")
-    named = {
-        line.split()[1] for b in blocks(repo, "bash") for line in b.splitlines() if line.startswith("make ")
-    }
+    named = {line.split()[1] for b in blocks(repo, "bash") for line in b.splitlines() if line.startswith("make ")}
     assert named
     for target in named:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
@@ -62,8 +60,7 @@ def test_make_targets_exist(repo: Path) -> None:
 def test_the_code_runs(repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     search, module = (
-        [block for block in blocks(repo, "python") if word in block]
-        for word in ("find_ticket", "TicketModule")
+        [block for block in blocks(repo, "python") if word in block] for word in ("find_ticket", "TicketModule")
     )
     assert len(search) == len(module) == 1
     names: dict[str, object] = {}

@@ -10,17 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-HEAVY = {
-    "torch",
-    "torchvision",
-    "pytorch_lightning",
-    "sklearn",
-    "scipy",
-    "matplotlib",
-    "wandb",
-    "mlxtend",
-    "pandas",
-}
+HEAVY = {"torch", "torchvision", "pytorch_lightning", "sklearn", "scipy", "matplotlib", "wandb", "mlxtend", "pandas"}
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -34,9 +24,7 @@ def test_answers_in_time(ult: Command, words: tuple[str, ...], limit: float) -> 
     assert best < limit
 
 
-@pytest.mark.parametrize(
-    "words", [("--help",), ("search", "--cfg", "job"), ("ticket", "show", "absent.ticket")]
-)
+@pytest.mark.parametrize("words", [("--help",), ("search", "--cfg", "job"), ("ticket", "show", "absent.ticket")])
 def test_nothing_heavy_is_imported(ult: Command, words: tuple[str, ...]) -> None:
     done = ult(*words, env={"PYTHONPROFILEIMPORTTIME": "1"})
     names = imported_names(done.stderr)
@@ -56,10 +44,7 @@ def test_nothing_heavy_is_imported(ult: Command, words: tuple[str, ...]) -> None
 )
 def test_light_rooms_are_light(ult: Command, name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", f"import {name}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-X", "importtime", "-c", f"import {name}"], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0
     names = imported_names(done.stderr)
@@ -106,11 +91,7 @@ sys.meta_path.insert(0, Missing())
 )
 def test_science_needs_neither_hydra_nor_wandb_nor_mlxtend(work: str) -> None:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"{BLOCKED}\n{work}\nassert not {{'hydra', 'wandb', 'mlxtend'}} & set(sys.modules)",
-        ],
+        [sys.executable, "-c", f"{BLOCKED}\n{work}\nassert not {{'hydra', 'wandb', 'mlxtend'}} & set(sys.modules)"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -59,11 +59,7 @@ def test_the_wheel_carries_the_configs(wheel: Path, repo: Path) -> None:
 @pytest.mark.parametrize("words", [("--help",), ("--version",), ("search", "--cfg", "job")], ids=" ".join)
 def test_the_command_works_from_any_folder(installed: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [installed / "ult", *words],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
+        [installed / "ult", *words], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

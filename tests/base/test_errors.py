@@ -47,11 +47,7 @@ def test_nearest_puts_the_likeliest_first() -> None:
 
 
 @given(st.lists(st.text("abcdef_-", min_size=1), min_size=1, unique=True), st.integers(1, 4), st.data())
-def test_nearest_of_a_known_name_is_a_name_that_reads_the_same(
-    known: list[str],
-    n: int,
-    data: st.DataObject,
-) -> None:
+def test_nearest_of_a_known_name_is_a_name_that_reads_the_same(known: list[str], n: int, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(known))
     found = nearest(name, known, n)
     assert 1 <= len(found) <= n
@@ -86,9 +82,7 @@ def test_registry_keeps_order_and_refuses() -> None:
     assert len(heads) == 2
     assert "ridge" in heads
     assert "sgd" not in heads
-    with pytest.raises(
-        UltError, match=r"^head: got 'rigde', wanted one of logistic, ridge; did you mean ridge\?$"
-    ):
+    with pytest.raises(UltError, match=r"^head: got 'rigde', wanted one of logistic, ridge; did you mean ridge\?$"):
         heads.get("rigde")
     with pytest.raises(ValueError, match="'ridge' is registered already"):
         heads.add("ridge", str)

@@ -82,12 +82,7 @@ def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
         (errno.EACCES, "permission"),
     ],
 )
-def test_each_refusal_has_its_sentence(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    code: int,
-    words: str,
-) -> None:
+def test_each_refusal_has_its_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
     def refuse(_: int) -> None:
         raise OSError(code, os.strerror(code))
 

@@ -156,10 +156,7 @@ def test_a_lock_keeps_threads_apart(tmp_path: Path) -> None:
 
 def test_a_lock_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_text(tmp_path / "a", "x")
-    with (
-        pytest.raises(UltError, match="a part of the path is a file"),
-        file_lock(tmp_path / "a" / "b" / "lock"),
-    ):
+    with pytest.raises(UltError, match="a part of the path is a file"), file_lock(tmp_path / "a" / "b" / "lock"):
         pass
     refuse_to_open_locks(monkeypatch, errno.EROFS)
     with pytest.raises(UltError, match="the disk is read-only"), file_lock(tmp_path / "lock"):

@@ -45,9 +45,7 @@ def test_another_version(tmp_path: Path, version: int, age: str) -> None:
 )
 def test_a_broken_mark(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "store.json").write_bytes(content)
-    with pytest.raises(
-        UltError, match=r"store.json: the mark of the store is damaged or not ours; name another"
-    ):
+    with pytest.raises(UltError, match=r"store.json: the mark of the store is damaged or not ours; name another"):
         check_store(tmp_path)
     assert (tmp_path / "store.json").read_bytes() == content
 

@@ -46,12 +46,7 @@ def test_any_scores_give_the_first_of_the_best(
     most: int,
 ) -> None:
     seen: dict[float, float] = {}
-    grown = grow_grid(
-        values,
-        scorer(lambda v: seen.setdefault(v, data.draw(SCORES))),
-        factor=factor,
-        most=most,
-    )
+    grown = grow_grid(values, scorer(lambda v: seen.setdefault(v, data.draw(SCORES))), factor=factor, most=most)
     assert [value for value, _ in grown.path] == list(seen)
     assert set(seen) <= set(grid_reach(values, factor=factor, most=most))
     finite = {value: score for value, score in seen.items() if math.isfinite(score)}

@@ -62,11 +62,4 @@ def close_log_files() -> None:
             handler.close()
 
 
-TINY = (
-    "sources=[digits]",
-    "net=conv2",
-    "net.options.width=0.125",
-    "trainer=smoke",
-    "train_limit=200",
-    "logger=none",
-)
+TINY = ("sources=[digits]", "net=conv2", "net.options.width=0.125", "trainer=smoke", "train_limit=200", "logger=none")

@@ -96,9 +96,7 @@ def test_an_experiment_wins_over_the_root(verb: str, tmp_path: Path) -> None:
     key = {"search": "seed", "construct": "seed", "transfer": "seed", "compare": "out", "report": "out"}[verb]
     (folder / "mine.yaml").write_text(f"# @package _global_\n{key}: 77\n")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = compose(
-            verb, overrides=[*NEEDED[verb], f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
-        )
+        found = compose(verb, overrides=[*NEEDED[verb], f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"])
     assert found[key] == 77
 
 
@@ -170,10 +168,7 @@ def test_options_in_yaml_are_the_defaults_of_their_dataclass(room: str, registry
         for key, value in written.items():
             if value is not None:
                 read = getattr(read_options(kind, {**NEEDED_OPTIONS.get((room, name), {}), key: value}), key)
-                assert read == entries[key].default or entries[key].default is dataclasses.MISSING, (
-                    name,
-                    key,
-                )
+                assert read == entries[key].default or entries[key].default is dataclasses.MISSING, (name, key)
             checked += 1
     assert checked > 0
 
@@ -183,11 +178,7 @@ def test_net_options_are_accepted_by_the_nets() -> None:
 
     for name in _conf.options_of("net"):
         more = ["net.name=mobilenet_v2"] if name == "torchvision" else []
-        small = (
-            ["net.options.width=0.125"]
-            if "width" in composed("search", f"net={name}", *more).net.options
-            else []
-        )
+        small = ["net.options.width=0.125"] if "width" in composed("search", f"net={name}", *more).net.options else []
         told = search_verb.read(composed("search", f"net={name}", "norm=none", *more, *small))
         assert build_mother(told.spec).dim() > 0
 
@@ -225,10 +216,7 @@ def test_cfg_job_prints_what_runs(say: Say, verb: str) -> None:
 
 def test_flags_may_stand_anywhere(say: Say) -> None:
     first = say("search", "--cfg", "job", "sources=[digits]", "seed=4")
-    for words in (
-        ("sources=[digits]", "--cfg", "job", "seed=4"),
-        ("sources=[digits]", "seed=4", "--cfg=job"),
-    ):
+    for words in (("sources=[digits]", "--cfg", "job", "seed=4"), ("sources=[digits]", "seed=4", "--cfg=job")):
         assert say("search", *words).out == first.out
 
 
@@ -242,9 +230,7 @@ def test_keys_that_take_a_list_are_known(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(UltError, match="no rows"):
         report_verb.run(composed("report"), Place(Path(), None, 0, ()))
     kinds = [FAMILIES.get(name).options for name in FAMILIES]
-    read |= {
-        entry.name for kind in kinds for entry in dataclasses.fields(kind) if "tuple[" in str(entry.type)
-    }
+    read |= {entry.name for kind in kinds for entry in dataclasses.fields(kind) if "tuple[" in str(entry.type)}
     assert read == _messages.LIST_KEYS
 
 

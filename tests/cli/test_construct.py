@@ -95,9 +95,7 @@ def test_the_next_command_runs_and_shows_the_certificate(say: Say) -> None:
     assert say("transfer", "ticket=my.ticket", *words).code == 0
     shown = say("ticket", "show", "my.ticket").out
     bound: Any = ticket.provenance["certificate"]
-    assert (
-        f"Certificate  sup error at most {bound['bound']:.4g} (asked for: 0.02) on all of [0, 1]^2" in shown
-    )
+    assert f"Certificate  sup error at most {bound['bound']:.4g} (asked for: 0.02) on all of [0, 1]^2" in shown
     assert "Settings     degree 2, eps 0.02, family polynomial, inputs 2" in shown
 
 
@@ -125,12 +123,7 @@ def test_the_end_screen_says_what_was_chosen_and_why(say: Say) -> None:
         ("univariate", ("eps=0.3", "chain=[40,7,50]", "pieces=5"), {"chain": [40, 7, 50], "pieces": 5}),
     ],
 )  # fmt: skip
-def test_widths_and_pieces_of_the_users(
-    say: Say,
-    family: str,
-    words: tuple[str, ...],
-    plan: dict[str, Any],
-) -> None:
+def test_widths_and_pieces_of_the_users(say: Say, family: str, words: tuple[str, ...], plan: dict[str, Any]) -> None:
     _, ticket = made(say, family, "eps=0.3", *words)
     config: Any = ticket.provenance["config"]
     assert {key: config["plan"][key] for key in plan} == plan
@@ -143,13 +136,7 @@ def test_fold_is_passed_on(say: Say) -> None:
 
 
 def test_exponents_say_the_number_of_inputs(say: Say) -> None:
-    words = (
-        "family=polynomial",
-        "exponents=[[1,0],[2,1]]",
-        "eps=2e-2",
-        "out=my.ticket",
-        "init=burkholz_uniform",
-    )
+    words = ("family=polynomial", "exponents=[[1,0],[2,1]]", "eps=2e-2", "out=my.ticket", "init=burkholz_uniform")
     assert say(*QUIET, *words).code == 0
     ticket = Ticket.load("my.ticket")
     assert ticket.spec.input.shape == (1, 1, 2)
@@ -291,7 +278,4 @@ def test_a_family_from_outside(say: Say, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "Found in the store" in say(*QUIET, *words, "+slope=0.5").out
     assert "Constructed in" in say(*QUIET, *words).out
     assert say(*QUIET, *words, "+slope=0").sentence == "slope: got 0, wanted a number above 0."
-    assert (
-        "slope: got 2, wanted null, since family=univariate"
-        in say(*QUIET, "family=univariate", "+slope=2").err
-    )
+    assert "slope: got 2, wanted null, since family=univariate" in say(*QUIET, "family=univariate", "+slope=2").err

@@ -31,7 +31,9 @@ COMPARE = ("compare", "sources=[digits]", "targets=[mnist5k]")
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
 )
 def test_wrong_words_cost_no_heavy_import(
-    ult: Callable[..., subprocess.CompletedProcess[str]], words: tuple[str, ...], sentence: str
+    ult: Callable[..., subprocess.CompletedProcess[str]],
+    words: tuple[str, ...],
+    sentence: str,
 ) -> None:
     done = ult(*words, env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert done.returncode == 2

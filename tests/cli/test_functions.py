@@ -69,9 +69,7 @@ def test_from_a_ticket_to_a_report(say: Say, ticket: Ticket) -> None:
 
 def test_accuracies_and_errors_are_two_tables(say: Say, ticket: Ticket) -> None:
     assert say("search", *TINY, "out=image.ticket").code == 0
-    assert (
-        say("transfer", "ticket=image.ticket", "targets=[digits]", "logger=none", "train_limit=200").code == 0
-    )
+    assert say("transfer", "ticket=image.ticket", "targets=[digits]", "logger=none", "train_limit=200").code == 0
     assert say(*WORDS, "targets=[products]").code == 0
     report = say("report", "out=here")
     assert report.code == 0, report.err
@@ -90,10 +88,7 @@ def test_accuracies_and_errors_are_two_tables(say: Say, ticket: Ticket) -> None:
 
 
 def test_more_functions_in_a_mapping(say: Say, ticket: Ticket) -> None:
-    assert (
-        say(*WORDS, "targets=[{name:trigonometric,bound:1,count:3,norm:2}]", "head.options.points=300").code
-        == 0
-    )
+    assert say(*WORDS, "targets=[{name:trigonometric,bound:1,count:3,norm:2}]", "head.options.points=300").code == 0
     (sup,) = rows(say, "metric=sup_error")
     assert sup["task"] == "trigonometric:1"
     assert sup["n_train"] == 300
@@ -116,10 +111,7 @@ def test_the_bound_is_shown_where_there_is_one(say: Say, ticket: Ticket) -> None
 
 MIXED = [
     (("targets=[polynomials,digits]", "head=lstsq"), "wanted functions alone or image tasks alone"),
-    (
-        ("targets=[polynomials]",),
-        "head: got 'ridge', wanted lstsq, since the targets are functions; add head=lstsq",
-    ),
+    (("targets=[polynomials]",), "head: got 'ridge', wanted lstsq, since the targets are functions; add head=lstsq"),
     (("targets=[digits]", "head=lstsq"), "head: got 'lstsq', wanted one of ridge, logistic, sgd"),
     (("targets=[digits]",), "targets: got ['digits'], wanted functions such as polynomials, since ticket"),
     (("targets=[polynomails]", "head=lstsq"), "did you mean polynomials"),

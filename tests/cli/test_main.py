@@ -56,10 +56,7 @@ def test_unknown_command_offers_the_nearest(say: Say) -> None:
     assert "did you mean search" in answer.sentence
 
 
-def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(
-    say: Say,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(cfg: Any, place: Any) -> None:
         raise ZeroDivisionError("seven")
 
@@ -75,10 +72,7 @@ def test_a_bug_is_one_line_with_its_traceback_in_the_run_folder(
     assert "ZeroDivisionError: seven" in text
 
 
-def test_a_bug_outside_of_a_run_has_its_traceback_in_a_file_too(
-    say: Say,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_bug_outside_of_a_run_has_its_traceback_in_a_file_too(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ult_lightning.cli.verbs.rows.split_arguments", lambda *_: 1 / 0)
     answer = say("rows")
     assert answer.code == 1
@@ -143,15 +137,10 @@ def test_lightnings_word_for_sigterm(say: Say, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(search, "run", stopped)
     answer = say("search", *TINY)
     assert answer.code == 2
-    assert answer.sentence.startswith(
-        "stopped by the signal SIGTERM; what is finished is kept, the same command"
-    )
+    assert answer.sentence.startswith("stopped by the signal SIGTERM; what is finished is kept, the same command")
 
 
-def test_sigterm_once_and_only_where_nobody_else_handles_it(
-    say: Say,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_sigterm_once_and_only_where_nobody_else_handles_it(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     cleaned: list[int] = []
 
     def stopped(cfg: Any, place: Any) -> None:

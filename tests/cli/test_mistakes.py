@@ -18,10 +18,7 @@ from tests.cli.conftest import TINY, Say
 from ult_lightning.construct import save_target
 
 COMPOSING = [
-    (
-        ["search", "densty=0.5"],
-        "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?",
-    ),
+    (["search", "densty=0.5"], "key: got 'densty', wanted a key of `ult search`; did you mean density or densities?"),
     (["search", "net.optoins.width=1"], "did you mean net.options.width"),
     (["search", "net=lenet_300_100", "net.options.trunk=fc"], "key: got 'net.options.trunk'"),
     (["transfer", "head=sgd", "head.options.epoch=3"], "did you mean head.options.epochs"),
@@ -50,15 +47,9 @@ COMPOSING = [
         ["search", "experiment=quickstart"],
         "experiment: got 'quickstart', which is for `ult compare`; `ult search` has smoke.",
     ),
-    (
-        ["construct", "experiment=quickstart"],
-        "which is for `ult compare`; `ult construct` has constructed_on_images,",
-    ),
+    (["construct", "experiment=quickstart"], "which is for `ult compare`; `ult construct` has constructed_on_images,"),
     (["transfer", "experiment=smoke"], "which is for `ult search`; `ult transfer` has none."),
-    (
-        ["compare", "-m", "experiment=quickstart,theory_kept"],
-        "got 'theory_kept', which is for `ult construct`;",
-    ),
+    (["compare", "-m", "experiment=quickstart,theory_kept"], "got 'theory_kept', which is for `ult construct`;"),
     (["search", "hydra/launcher=submitit_nowhere"], "type pip install 'ult_lightning[slurm]'."),
     (["search", "--cfg", "nope"], "--cfg: got 'nope', wanted one of all, hydra, job."),
     (["search", "-c", "jbo"], "--cfg: got 'jbo', wanted one of all, hydra, job; did you mean job?"),
@@ -227,9 +218,7 @@ def case_id(value: list[str] | str) -> str:
 
 def left_behind(folder: Path) -> list[str]:
     """Files that a refused command left, beside Hydra's record of the run and (empty) lock files."""
-    files = [
-        path for path in folder.rglob("*") if path.is_file() and "runs" not in path.relative_to(folder).parts
-    ]
+    files = [path for path in folder.rglob("*") if path.is_file() and "runs" not in path.relative_to(folder).parts]
     return [path.name for path in files if path.name != "store.json" and path.suffix != ".lock"]
 
 
@@ -248,21 +237,12 @@ def test_nothing_is_written_before_the_config_composes(say: Say, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "empty"),
-        (b"PK\x03\x04 torch", "torch.save"),
-        (b"hello, this is text\n" * 9, "text"),
-    ],
+    ("content", "said"), [(b"", "empty"), (b"PK\x03\x04 torch", "torch.save"), (b"hello, this is text\n" * 9, "text")]
 )
 @pytest.mark.parametrize("verb", ["transfer", "ticket"])
 def test_a_file_that_is_no_ticket(say: Say, tmp_path: Path, verb: str, content: bytes, said: str) -> None:
     (tmp_path / "odd.ticket").write_bytes(content)
-    words = (
-        ["ticket=odd.ticket", "targets=[digits]", "logger=none"]
-        if verb == "transfer"
-        else ["show", "odd.ticket"]
-    )
+    words = ["ticket=odd.ticket", "targets=[digits]", "logger=none"] if verb == "transfer" else ["show", "odd.ticket"]
     answer = say(verb, *words)
     assert answer.code == 2
     assert "odd.ticket" in answer.sentence
@@ -284,9 +264,7 @@ def test_an_eps_that_the_laws_cannot_reach_names_widths(say: Say, monkeypatch: p
     from ult_lightning.construct import UnivariatePlan
 
     small = UnivariatePlan((30, 4, 30), 3, 0.5)
-    monkeypatch.setattr(
-        "ult_lightning.construct.functions._univariate.plan_univariate", lambda *_, **__: small
-    )
+    monkeypatch.setattr("ult_lightning.construct.functions._univariate.plan_univariate", lambda *_, **__: small)
     answer = say("construct", "family=univariate", "function=square", "eps=1e-4", "logger=none")
     assert answer.code == 2
     sentence = answer.err.strip().splitlines()[-1]
@@ -347,14 +325,11 @@ def test_what_comes_into_the_way_meanwhile_is_not_replaced(
     tmp_path: Path,
     kind: str,
 ) -> None:
-    monkeypatch.setattr(
-        "ult_lightning.cli.verbs.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it")
-    )
+    monkeypatch.setattr("ult_lightning.cli.verbs.search.check_file", lambda *_: in_the_way(kind, tmp_path / "it"))
     answer = say("search", *TINY, "out=it")
     assert answer.code == 2
     assert (
-        f"path: got 'it', wanted a place that can be written; {kind} of that name is there: name a file."
-        in answer.err
+        f"path: got 'it', wanted a place that can be written; {kind} of that name is there: name a file." in answer.err
     )
     assert not (tmp_path / "it").is_file()
     assert (tmp_path / "it").is_dir() or (tmp_path / "it").is_fifo()
@@ -363,13 +338,9 @@ def test_what_comes_into_the_way_meanwhile_is_not_replaced(
 def test_a_target_that_out_would_replace(say: Say, tmp_path: Path) -> None:
     save_target(nn.Sequential(nn.Linear(2, 2)), "net.safetensors")
     before = Path("net.safetensors").read_bytes()
-    answer = say(
-        "construct", "family=network", "target=net.safetensors", "out=./net.safetensors", "logger=none"
-    )
+    answer = say("construct", "family=network", "target=net.safetensors", "out=./net.safetensors", "logger=none")
     assert answer.code == 2
-    assert answer.sentence.startswith(
-        "out: got 'net.safetensors', wanted another file; the command reads net.safe"
-    )
+    assert answer.sentence.startswith("out: got 'net.safetensors', wanted another file; the command reads net.safe")
     assert Path("net.safetensors").read_bytes() == before
 
 
@@ -414,9 +385,7 @@ def test_a_run_folder_that_cannot_be_made(say: Say) -> None:
     assert "/proc/nowhere" in answer.sentence
 
 
-@pytest.mark.parametrize(
-    ("words", "key"), [([], "run"), (["-m", "seed=0,1"], "sweep")], ids=["once", "sweep"]
-)
+@pytest.mark.parametrize(("words", "key"), [([], "run"), (["-m", "seed=0,1"], "sweep")], ids=["once", "sweep"])
 def test_a_run_folder_on_a_disk_that_refuses(
     say: Say,
     monkeypatch: pytest.MonkeyPatch,
@@ -458,14 +427,8 @@ class OutOfMemoryError(RuntimeError):
 @pytest.mark.parametrize(
     ("verb", "said"),
     [
-        (
-            "search",
-            "data.batch_size: got 'more than fits', wanted batches that fit the device's memory; halve it.",
-        ),
-        (
-            "transfer",
-            "memory: got 'less than this takes', wanted more of it; say train_limit=N, or take a smaller",
-        ),
+        ("search", "data.batch_size: got 'more than fits', wanted batches that fit the device's memory; halve it."),
+        ("transfer", "memory: got 'less than this takes', wanted more of it; say train_limit=N, or take a smaller"),
         ("construct", "memory: got 'less than this takes', wanted more of it; take a larger eps or"),
     ],
 )
@@ -522,10 +485,7 @@ def test_helper_keys_of_our_experiments_may_stay_unread_unless_they_are_typed(sa
     [
         (["+callbacks.mine=3"], "callbacks.mine: got 3, wanted the key _target_"),
         (["+callbacks.mine._target_=nowhere.Thing"], "callbacks.mine: nowhere.Thing cannot be made"),
-        (
-            ["+callbacks.mine._target_=builtins.dict"],
-            "callbacks.mine: got 'builtins.dict', wanted a callback",
-        ),
+        (["+callbacks.mine._target_=builtins.dict"], "callbacks.mine: got 'builtins.dict', wanted a callback"),
     ],
 )
 def test_callbacks_that_are_none(say, words, sentence):

@@ -81,10 +81,7 @@ def test_filters(say: Say, store: RowStore, words: list[str], count: int) -> Non
         (["arm=unversal"], "arm: got 'unversal', wanted one of dense, universal; did you mean universal?"),
         (["arm=foo"], "arm: got 'foo', wanted one of dense, universal."),
         (["task=digts"], "task: got 'digts', wanted one of digits, mnist5k:5-9; did you mean digits?"),
-        (
-            ["task=digits", "metric=acuracy"],
-            "metric: got 'acuracy', wanted one of accuracy; did you mean accuracy?",
-        ),
+        (["task=digits", "metric=acuracy"], "metric: got 'acuracy', wanted one of accuracy; did you mean accuracy?"),
         (["ticket=t"], "ticket: got 't', wanted one of t1; did you mean t1?"),
         (["store=nowhere"], "store: got 'nowhere', wanted a folder with rows"),
         (["tsak=digits"], "did you mean task"),
@@ -112,10 +109,7 @@ def test_an_unknown_ticket_among_many(say: Say, store: RowStore) -> None:
         store.add(a_row(seed=seed, ticket=f"{seed:016x}"))
     answer = say("rows", "ticket=zzz")
     assert answer.code == 2
-    assert (
-        answer.sentence
-        == "ticket: got 'zzz', wanted one of the 31 tickets in the store; `ult rows` shows them."
-    )
+    assert answer.sentence == "ticket: got 'zzz', wanted one of the 31 tickets in the store; `ult rows` shows them."
 
 
 def test_a_broken_row_is_named(say: Say, store: RowStore) -> None:

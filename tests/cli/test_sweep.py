@@ -52,14 +52,8 @@ def test_all_is_well(say: Say, ran: list[int]) -> None:
     assert (sweep_folder() / "1" / ".hydra" / "overrides.yaml").is_file()
 
 
-@pytest.mark.parametrize(
-    "batches", [[], ["hydra.sweeper.max_batch_size=1"]], ids=["one batch", "batches of one"]
-)
-def test_a_failing_job_stops_no_other_and_can_be_run_again(
-    say: Say,
-    ran: list[int],
-    batches: list[str],
-) -> None:
+@pytest.mark.parametrize("batches", [[], ["hydra.sweeper.max_batch_size=1"]], ids=["one batch", "batches of one"])
+def test_a_failing_job_stops_no_other_and_can_be_run_again(say: Say, ran: list[int], batches: list[str]) -> None:
     answer = say("search", *TINY, "-m", "seed=0,1,2,5", "out='o ${seed}.ticket'", *batches)
     assert answer.code == 1
     assert ran == [0, 2]
@@ -126,9 +120,7 @@ def test_jobs_that_had_not_started_are_listed_too(say: Say, monkeypatch: pytest.
             raise KeyboardInterrupt
 
     monkeypatch.setattr(search, "run", stopped)
-    answer = say(
-        "search", "-m", *TINY, "density=0.5,0.3", "seed=range(1,4)", "out='o ${seed}-${density}.ticket'"
-    )
+    answer = say("search", "-m", *TINY, "density=0.5,0.3", "seed=range(1,4)", "out='o ${seed}-${density}.ticket'")
     assert answer.code == 130
     head, *lines = answer.err.splitlines()
     assert head == "ult: 5 of 6 jobs did not finish; to run them:"
@@ -200,9 +192,7 @@ def test_that_mend_works(say: Say, ran: list[int]) -> None:
 
 def test_a_folder_to_save_into_may_be_shared(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ult_lightning.cli.verbs.transfer.run", lambda cfg, place: None)
-    assert (
-        say("transfer", "-m", "ticket=x", "targets=[digits]", "save=models", "head=ridge,logistic").code == 0
-    )
+    assert say("transfer", "-m", "ticket=x", "targets=[digits]", "save=models", "head=ridge,logistic").code == 0
 
 
 @pytest.mark.parametrize("sweep", ["seed=0", "seed=range(0,1)", "seed=choice(0)"])

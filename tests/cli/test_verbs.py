@@ -41,9 +41,7 @@ def test_from_search_to_report(say: Say) -> None:
                  "ult transfer ticket=my.ticket 'targets=[digits]'"):  # fmt: skip
         assert text in out
 
-    answer = say(
-        "transfer", "ticket=my.ticket", "targets=[mnist5k:5-9,mnist5k:parity]", "logger=none", "save=models"
-    )
+    answer = say("transfer", "ticket=my.ticket", "targets=[mnist5k:5-9,mnist5k:parity]", "logger=none", "save=models")
     assert answer.code == 0, answer.err
     found = {row["task"]: row for row in rows(say)}
     assert set(found) == {"mnist5k:5-9", "mnist5k:parity"}
@@ -98,12 +96,7 @@ def test_shots_draws_and_rows_from_the_store(say: Say) -> None:
     words = ["transfer", "ticket=my.ticket", "targets=[digits]", "shots=[1,3]", "draws=2", "logger=none"]
     assert "(stored)" not in say(*words).out
     found = rows(say)
-    assert sorted((r["extra"]["shots"], r["extra"]["draw"]) for r in found) == [
-        (1, 0),
-        (1, 1),
-        (3, 0),
-        (3, 1),
-    ]  # type: ignore[index]
+    assert sorted((r["extra"]["shots"], r["extra"]["draw"]) for r in found) == [(1, 0), (1, 1), (3, 0), (3, 1)]  # type: ignore[index]
     assert {r["n_train"] for r in found} == {10, 30}
     again = say(*words)
     assert again.out.count("(stored)") == 4
@@ -126,11 +119,7 @@ def test_what_changes_a_row_is_in_its_id(say: Say) -> None:
     assert len(ids) == len(set(ids)) == len(variants)
     assert say(*base, "threads=1", "device=cpu", "head.options.lambdas=null").code == 0
     assert len(rows(say)) == len(variants)
-    for more in (
-        [],
-        ["head.options.max_iter=null"],
-        ["head.options.max_iter=3"],
-    ):  # null: the same as its default
+    for more in ([], ["head.options.max_iter=null"], ["head.options.max_iter=3"]):  # null: the same as its default
         assert say(*base, "shots=[1]", "head=logistic", *more).code == 0
     assert len(rows(say)) == len(variants) + 2
 
@@ -286,20 +275,13 @@ def test_a_transfer_takes_the_seed_of_its_ticket(say: Say) -> None:
     assert "(stored)" in say(*words, "seed=7").out
 
 
-def test_what_comes_next_can_be_typed_as_it_stands(
-    say: Say,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_comes_next_can_be_typed_as_it_stands(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "some where" / "bin" / "ult"
     program.parent.mkdir(parents=True)
     program.touch()
     monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
     monkeypatch.setenv("PATH", "/nowhere")
     told = say("search", *TINY, "store=my store", "out=my.ticket").out
-    assert (
-        "  'some where/bin/ult' transfer ticket=my.ticket 'targets=[mnist5k]' 'store=my store'"
-        in told.splitlines()
-    )
+    assert "  'some where/bin/ult' transfer ticket=my.ticket 'targets=[mnist5k]' 'store=my store'" in told.splitlines()
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/ult")
     assert "  ult transfer ticket=my.ticket" in say("search", *TINY, "store=my store", "out=my.ticket").out

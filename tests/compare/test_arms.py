@@ -121,9 +121,7 @@ def test_an_arms_id_follows_what_it_needs_and_nothing_else(name: str, place: Pat
 def test_a_row_states_steps_images_seconds_and_validation(name: str, rows: dict[str, Row]) -> None:
     row = rows[name]
     assert 0 <= row.extra["valid_accuracy"] <= 1
-    assert row.extra["valid_accuracy"] * row.n_valid == pytest.approx(
-        round(row.extra["valid_accuracy"] * row.n_valid)
-    )
+    assert row.extra["valid_accuracy"] * row.n_valid == pytest.approx(round(row.extra["valid_accuracy"] * row.n_valid))
     assert row.extra["chance"] == pytest.approx(37 / 359)
     assert row.total_seconds is not None
     assert row.total_seconds > 0
@@ -168,9 +166,7 @@ def test_raw_pixels_of_colour_images_are_all_of_them(tmp_path: Path, monkeypatch
     def coloured(spec: TaskSpec, **more: Any) -> Any:
         task = real(spec, **more)
         wide = {
-            part: replace(
-                getattr(task, part), images=getattr(task, part).images.expand(-1, 3, -1, -1).contiguous()
-            )
+            part: replace(getattr(task, part), images=getattr(task, part).images.expand(-1, 3, -1, -1).contiguous())
             for part in ("train", "valid", "test")
         }
         return replace(task, **wide)
@@ -204,18 +200,14 @@ class Scripted:
     def train(self, cell: Cell, rate: float, steps: int, *, augment: bool, ticket: Any = None) -> Any:
         self.trained.append((steps, augment))
         name = cell.task.policy(augment)
-        return train_module.Trained(
-            (steps, augment), self.levels[steps, augment], steps, steps * 32, 1.0, name
-        )  # type: ignore[arg-type]
+        return train_module.Trained((steps, augment), self.levels[steps, augment], steps, steps * 32, 1.0, name)  # type: ignore[arg-type]
 
     def outcome(self, cell: Cell, pilot: Any, run: Any, **more: Any) -> Outcome:
         self.tested.append(run.model)
         return more  # type: ignore[return-value]
 
 
-def converged(
-    monkeypatch: pytest.MonkeyPatch, place: Path, levels: dict[tuple[int, bool], float], most: int
-) -> Any:
+def converged(monkeypatch: pytest.MonkeyPatch, place: Path, levels: dict[tuple[int, bool], float], most: int) -> Any:
     script = Scripted(levels)
     monkeypatch.setattr(train_module, "train_end_to_end", script.train)
     monkeypatch.setattr(train_module, "trained_outcome", script.outcome)

@@ -12,7 +12,9 @@ from ult_lightning.compare._grid import _bar
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (True, False), (False, True)])
 def test_the_bar_is_drawn_on_a_terminal_where_it_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, terminal: bool, shown: bool
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    shown: bool,
 ) -> None:
     screen = io.StringIO()
     console = rich.console.Console(file=screen, force_terminal=terminal, width=100)

@@ -123,9 +123,7 @@ def test_joint_leaves_out_another_edition_of_the_targets_data(tmp_path, monkeypa
     sources = (*SOURCES, TaskSpec.parse({"name": "digits", "train_limit": 100}))
     target = TaskSpec.parse({"name": "mnist5k", "labels": "parity", "train_limit": 100})
     said: list[str] = []
-    (row,) = run_grid(
-        settings(("joint",), sources=sources, targets=(target,)), store=tmp_path, notice=said.append
-    )
+    (row,) = run_grid(settings(("joint",), sources=sources, targets=(target,)), store=tmp_path, notice=said.append)
     used = TicketStore(tmp_path).load(row.ticket).provenance["sources"]
     assert [s["id"] for s in used] == ["digits", "mnist5k:parity"]
     assert any("mnist5k:0-4 is left out" in line for line in said)
@@ -160,11 +158,7 @@ def test_a_validation_part_that_is_the_test_split_is_said_once(tmp_path):
     (tmp_path / "birds" / "test").rename(tmp_path / "birds" / "val")
     birds = TaskSpec.parse(f"folder:{tmp_path / 'birds'}")
     said: list[str] = []
-    run_grid(
-        settings(("random_features",), targets=(birds,), seeds=(0, 1)),
-        store=tmp_path / "s",
-        notice=said.append,
-    )
+    run_grid(settings(("random_features",), targets=(birds,), seeds=(0, 1)), store=tmp_path / "s", notice=said.append)
     assert sum("its validation part is the test split" in line for line in said) == 1
 
 
@@ -189,9 +183,7 @@ def test_arms_without_sources_run_where_every_source_is_the_target(tmp_path):
 def test_the_tasks_of_a_finished_seed_are_let_go(tmp_path, monkeypatch):
     machines = []
     monkeypatch.setattr(
-        grid_module,
-        "Machine",
-        lambda *a, real=grid_module.Machine, **k: machines.append(real(*a, **k)) or machines[-1],
+        grid_module, "Machine", lambda *a, real=grid_module.Machine, **k: machines.append(real(*a, **k)) or machines[-1]
     )
     held: list[int] = []
     run_grid(settings(("random_features",), seeds=(0, 1, 2)), store=tmp_path,
@@ -242,9 +234,7 @@ def test_force_redoes_each_piece_once(tmp_path, monkeypatch):
     first = grid(tmp_path, chosen)
     calls = []
     transfer, search = frozen_module.transfer, cell_module.search_once
-    monkeypatch.setattr(
-        frozen_module, "transfer", lambda *a, **k: (calls.append("transfer"), transfer(*a, **k))[1]
-    )
+    monkeypatch.setattr(frozen_module, "transfer", lambda *a, **k: (calls.append("transfer"), transfer(*a, **k))[1])
 
     def searching(*args, **more):
         calls.append(f"search, force={more['force']}")
@@ -340,9 +330,7 @@ def test_rates_of_which_none_trains_are_one_sentence(tmp_path):
 def test_a_finetuned_network_keeps_pruned_weights_at_zero(tmp_path, monkeypatch):
     held = []
     real = train_module.train_end_to_end
-    monkeypatch.setattr(
-        train_module, "train_end_to_end", lambda *a, **k: held.append(real(*a, **k)) or held[-1]
-    )
+    monkeypatch.setattr(train_module, "train_end_to_end", lambda *a, **k: held.append(real(*a, **k)) or held[-1])
     (row,) = grid(tmp_path, settings(("finetuned",)))
     ticket = TicketStore(tmp_path).load(row.ticket)
     weights = dict(held[-1].model.mother.body.named_parameters())

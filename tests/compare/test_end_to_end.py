@@ -44,9 +44,7 @@ def quiet() -> Any:
 @pytest.fixture(scope="module")
 def ticket() -> Ticket:
     source = load_task(TaskSpec.parse({"name": "digits", "train_limit": 100}), seed=0)
-    return find_ticket(
-        [source], SPEC, SearchSettings(trainer={"max_steps": 2}, batch_size=32), progress=False
-    )
+    return find_ticket([source], SPEC, SearchSettings(trainer={"max_steps": 2}, batch_size=32), progress=False)
 
 
 def test_it_trains_validates_tests_and_predicts_on_plain_loaders() -> None:
@@ -131,17 +129,13 @@ def test_a_training_step_does_not_wait_for_the_device() -> None:
 @pytest.mark.parametrize("limits", [{"max_epochs": 1}, {"max_steps": 2, "max_epochs": 5}])
 def test_a_loss_that_is_not_finite_ends_the_run(limits: dict[str, int]) -> None:
     """At the end of an epoch, and where the steps end inside one."""
-    model = EndToEnd(
-        MotherSpec("conv2", options={"width": 0.125}, norm="none"), 3, lr=1e30, schedule="constant"
-    )
+    model = EndToEnd(MotherSpec("conv2", options={"width": 0.125}, norm="none"), 3, lr=1e30, schedule="constant")
     with pytest.raises(NotFinite, match=r"not finite at lr 1e\+30; give a smaller lr"):
         trainer(**limits).fit(model, loader())
 
 
 def test_a_run_that_diverged_ends_before_its_epoch() -> None:
-    model = EndToEnd(
-        MotherSpec("conv2", options={"width": 0.125}, norm="none"), 3, lr=1e30, schedule="constant"
-    )
+    model = EndToEnd(MotherSpec("conv2", options={"width": 0.125}, norm="none"), 3, lr=1e30, schedule="constant")
     running = trainer(max_epochs=1)
     with pytest.raises(NotFinite):
         running.fit(model, loader(1200))

@@ -59,14 +59,7 @@ def write_cifar(folder: Path, files: dict[str, tuple[Pixels, np.ndarray[Any, Any
     (folder / ("meta" if fine else "batches.meta")).write_bytes(pickle.dumps(names))
 
 
-def write_folder(
-    root: Path,
-    *,
-    classes: int = 3,
-    per_class: int = 6,
-    side: int = 32,
-    grey: bool = False,
-) -> Path:
+def write_folder(root: Path, *, classes: int = 3, per_class: int = 6, side: int = 32, grey: bool = False) -> Path:
     for part in ("train", "test"):
         for label in range(classes):
             folder = root / part / f"class{label}"

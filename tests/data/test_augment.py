@@ -11,9 +11,7 @@ from ult_lightning.data import POLICIES, DataError, augment, crop_and_flip, stan
 
 
 def _random(b: int, c: int) -> Tensor:
-    return torch.randint(
-        256, (b, c, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(b + c)
-    )
+    return torch.randint(256, (b, c, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(b + c))
 
 
 def _slow(image: Tensor, top: int, left: int, flip: bool) -> Tensor:
@@ -60,9 +58,7 @@ def test_crop_and_flip_is_the_slow_one(places: list[tuple[int, int, bool]]) -> N
     images = _random(len(places), 3)
     top, left, flip = (torch.tensor(column) for column in zip(*places, strict=True))
     got = crop_and_flip(images, top, left, flip)
-    assert torch.equal(
-        got, torch.stack([_slow(image, *place) for image, place in zip(images, places, strict=True)])
-    )
+    assert torch.equal(got, torch.stack([_slow(image, *place) for image, place in zip(images, places, strict=True)]))
 
 
 def _marked() -> Tensor:
@@ -112,8 +108,7 @@ def test_the_stream_of_draws_is_fixed() -> None:
 
 def test_an_unknown_policy_gets_the_nearest_names() -> None:
     with pytest.raises(
-        DataError,
-        match=r"augment: got 'crop', wanted one of crop_flip, none, shift; did you mean crop_flip\?",
+        DataError, match=r"augment: got 'crop', wanted one of crop_flip, none, shift; did you mean crop_flip\?"
     ):
         augment(_random(2, 1), "crop", generator=torch.Generator())
 
@@ -121,8 +116,6 @@ def test_an_unknown_policy_gets_the_nearest_names() -> None:
 @pytest.mark.parametrize("policy", ["shift", "crop_flip"])
 def test_the_same_generator_gives_the_same_images(policy: str) -> None:
     images = _random(20, 3)
-    one, two, three = (
-        augment(images, policy, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
+    one, two, three = (augment(images, policy, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, three)

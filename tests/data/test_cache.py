@@ -21,9 +21,7 @@ class Counted:
         self.reads = 0
 
     def source(self, *, kept: bool = True) -> Source:
-        return Source(
-            "counted", "counted", self._read, lambda data_dir: [data_dir / "counted.txt"], kept=kept
-        )
+        return Source("counted", "counted", self._read, lambda data_dir: [data_dir / "counted.txt"], kept=kept)
 
     def _read(self, data_dir: Path) -> Raw:
         self.reads += 1
@@ -44,11 +42,7 @@ def counted(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted
 
 def _load(data_dir: Path, cache_dir: Path | None = None, said: list[str] | None = None) -> Task:
     return load_task(
-        "counted",
-        seed=0,
-        data_dir=data_dir,
-        cache_dir=cache_dir,
-        notice=None if said is None else said.append,
+        "counted", seed=0, data_dir=data_dir, cache_dir=cache_dir, notice=None if said is None else said.append
     )
 
 
@@ -67,23 +61,17 @@ def test_a_link_to_the_files_does_not_make_the_copy_stale(data_dir: Path, tmp_pa
 
 
 def test_a_folder_that_cannot_be_written_names_the_key_that_helps(
-    counted: Counted,
-    data_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    counted: Counted, data_dir: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_cache.os, "access", lambda *_: False)
     monkeypatch.setenv("HOME", "/nowhere/at/all")
     with pytest.raises(
-        UltError,
-        match=r"cache_dir: got '/nowhere/at/all/.cache/ult_lightning', .* name one with cache_dir=FOLDER",
+        UltError, match=r"cache_dir: got '/nowhere/at/all/.cache/ult_lightning', .* name one with cache_dir=FOLDER"
     ):
         load_task("counted", seed=0, data_dir=data_dir)
 
 
-def test_a_download_needs_a_data_dir_that_can_be_written(
-    data_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_download_needs_a_data_dir_that_can_be_written(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cache.os, "access", lambda *_: False)
     with pytest.raises(DataError, match=r"data_dir: got .* name one with data_dir=FOLDER"):
         load_task("usps", seed=0, data_dir=data_dir, download=True)
@@ -100,9 +88,7 @@ def test_a_set_is_prepared_once(counted: Counted, data_dir: Path, tmp_path: Path
 
 def test_threads_prepare_it_once(counted: Counted, data_dir: Path, tmp_path: Path) -> None:
     found: list[Task] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(_load(data_dir, tmp_path / "cache"))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(_load(data_dir, tmp_path / "cache"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -125,12 +111,7 @@ def test_a_changed_source_file_makes_it_stale(counted: Counted, data_dir: Path, 
 
 
 @pytest.mark.parametrize("position", [3, 40, 400, -5000, -1])
-def test_a_flipped_bit_makes_it_again(
-    counted: Counted,
-    data_dir: Path,
-    tmp_path: Path,
-    position: int,
-) -> None:
+def test_a_flipped_bit_makes_it_again(counted: Counted, data_dir: Path, tmp_path: Path, position: int) -> None:
     before = _load(data_dir, tmp_path / "cache")
     copy = _copy(tmp_path / "cache")
     content = bytearray(copy.read_bytes())
@@ -144,10 +125,7 @@ def test_a_flipped_bit_makes_it_again(
 
 @pytest.mark.parametrize("content", [b"", b"text", bytes(100)])
 def test_another_file_in_its_place_is_replaced(
-    counted: Counted,
-    data_dir: Path,
-    tmp_path: Path,
-    content: bytes,
+    counted: Counted, data_dir: Path, tmp_path: Path, content: bytes,
 ) -> None:
     _load(data_dir, tmp_path / "cache")
     _copy(tmp_path / "cache").write_bytes(content)
@@ -167,10 +145,7 @@ def test_two_data_folders_share_a_cache_folder(counted: Counted, data_dir: Path,
 
 
 def test_the_data_folder_may_be_named_in_two_ways(
-    counted: Counted,
-    data_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    counted: Counted, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (data_dir, Path("data")):
@@ -203,8 +178,7 @@ def test_a_read_only_data_folder(data_dir: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_cache_folder_that_cannot_be_written(counted: Counted, data_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(
-        UltError,
-        match=r"cache_dir: got .*, wanted a folder that can be written; name one with cache_dir=FOLDER",
+        UltError, match=r"cache_dir: got .*, wanted a folder that can be written; name one with cache_dir=FOLDER"
     ):
         _load(data_dir, tmp_path / "file" / "cache")
 
@@ -224,7 +198,5 @@ def test_sets_that_are_not_worth_a_file(data_dir: Path, monkeypatch: pytest.Monk
 
 def test_a_missing_file_of_a_set_that_cannot_be_fetched(counted: Counted, data_dir: Path) -> None:
     (data_dir / "counted.txt").unlink()
-    with pytest.raises(
-        DataError, match=r"data_dir for counted: got 'no .*counted.txt', wanted its 1 files; put"
-    ):
+    with pytest.raises(DataError, match=r"data_dir for counted: got 'no .*counted.txt', wanted its 1 files; put"):
         load_task("counted", seed=0, data_dir=data_dir, download=True)

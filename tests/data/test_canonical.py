@@ -57,23 +57,11 @@ def test_an_empty_batch_stays_empty() -> None:
     ("images", "message"),
     [
         (torch.zeros(28, 28), "images: got (28, 28), wanted the shape (b, c, h, w) with c 1 or 3"),
-        (
-            torch.zeros(2, 28, 28, 3),
-            "images: got (2, 28, 28, 3), wanted the shape (b, c, h, w) with c 1 or 3",
-        ),
+        (torch.zeros(2, 28, 28, 3), "images: got (2, 28, 28, 3), wanted the shape (b, c, h, w) with c 1 or 3"),
         (torch.zeros(2, 3, 0, 4), "images: got (2, 3, 0, 4), wanted the shape"),
-        (
-            torch.zeros(2, 3, 4, 4, dtype=torch.int32),
-            "images: got 'torch.int32', wanted uint8 or floating point",
-        ),
-        (
-            torch.full((1, 1, 4, 4), 255.0),
-            "images: got 'values from 255 to 255', wanted floats in [0, 1]; divide",
-        ),
-        (
-            torch.full((1, 1, 4, 4), float("nan")),
-            "images: got 'values from nan to nan', wanted floats in [0, 1]",
-        ),
+        (torch.zeros(2, 3, 4, 4, dtype=torch.int32), "images: got 'torch.int32', wanted uint8 or floating point"),
+        (torch.full((1, 1, 4, 4), 255.0), "images: got 'values from 255 to 255', wanted floats in [0, 1]; divide"),
+        (torch.full((1, 1, 4, 4), float("nan")), "images: got 'values from nan to nan', wanted floats in [0, 1]"),
     ],
 )
 def test_what_is_no_image(images: torch.Tensor, message: str) -> None:

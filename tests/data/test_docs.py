@@ -56,11 +56,7 @@ def test_its_lists_are_the_codes(page: str) -> None:
 
 
 def test_every_colour_space_that_files_hold_is_named(page: str) -> None:
-    for mode in _pixels._COLOURS - {
-        "P",
-        "RGBX",
-        "HSV",
-    }:  # which no file format stores, or which is the palette
+    for mode in _pixels._COLOURS - {"P", "RGBX", "HSV"}:  # which no file format stores, or which is the palette
         assert mode in page, mode
 
 
@@ -69,17 +65,10 @@ def test_of_sixteen_bits_per_colour_the_upper_eight_are_read() -> None:
     rows = b"".join(b"\0" + row.tobytes() for row in values)
 
     def chunk(name: bytes, content: bytes) -> bytes:
-        return (
-            len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
-        )
+        return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
 
     head = (32).to_bytes(4, "big") * 2 + bytes([16, 2, 0, 0, 0])
-    png = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     found = decoded(png, where="here").numpy().transpose(1, 2, 0)
     assert np.array_equal(found, values >> 8)
 

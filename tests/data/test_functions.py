@@ -95,9 +95,7 @@ def test_products_are_of_distinct_inputs() -> None:
     assert isinstance(form, Polynomial)
     assert set(form.exponents.ravel().tolist()) == {0, 1}
     assert form.exponents[0].tolist() == [1, 1, 1]
-    assert (
-        len({tuple(row) for row in form.exponents.tolist()}) == 7
-    )  # all subsets of three inputs but the empty one
+    assert len({tuple(row) for row in form.exponents.tolist()}) == 7  # all subsets of three inputs but the empty one
     bounded = load_functions("products:2", inputs=6, seed=0).closed_form
     assert isinstance(bounded, Polynomial)
     assert bounded.exponents.sum(1).max() == 2
@@ -143,9 +141,7 @@ def test_no_training_point_is_a_test_point(inputs: int, seed: int) -> None:
 
 def test_test_points_hold_the_edges() -> None:
     corners = {tuple(c) for c in itertools.product((0.0, 1.0), repeat=10)}
-    assert corners <= {
-        tuple(row) for row in load_functions("products", inputs=10, seed=0).test_points().tolist()
-    }
+    assert corners <= {tuple(row) for row in load_functions("products", inputs=10, seed=0).test_points().tolist()}
     line = np.unique(load_functions("products", inputs=1, seed=0).test_points())
     assert (line[0], line[-1]) == (0.0, 1.0)
     assert np.diff(line).max() <= 2.0**-15

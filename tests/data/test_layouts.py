@@ -16,14 +16,7 @@ from .layouts import encoded, write_parquet
 
 # Each part has images of its own brightness, so that every image tells where it lay.
 BRIGHT = {"train": 10, "val": 100, "test": 200}
-SPELLINGS = {
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "Val": "val",
-    "training": "train",
-    "testing": "test",
-}
+SPELLINGS = {"val": "val", "valid": "val", "validation": "val", "Val": "val", "training": "train", "testing": "test"}
 Layout = Callable[..., str]
 
 
@@ -43,20 +36,11 @@ def _folder(root: Path, parts: Sequence[str], *, classes: int = 3, per_class: in
 
 
 def _parquet(
-    root: Path,
-    parts: Sequence[str],
-    *,
-    classes: int = 3,
-    per_class: int = 10,
-    form: str = "{}-00000-of-00001.parquet",
+    root: Path, parts: Sequence[str], *, classes: int = 3, per_class: int = 10, form: str = "{}-00000-of-00001.parquet",
 ) -> str:
     for part in parts:
-        rows = [
-            (_bytes(part, label, number), label) for label in range(classes) for number in range(per_class)
-        ]
-        write_parquet(
-            root / form.format(part), [content for content, _ in rows], [label for _, label in rows]
-        )
+        rows = [(_bytes(part, label, number), label) for label in range(classes) for number in range(per_class)]
+        write_parquet(root / form.format(part), [content for content, _ in rows], [label for _, label in rows])
     return f"parquet:{root}"
 
 
@@ -158,9 +142,7 @@ def test_limits_with_a_validation_part_of_ones_own(layout: Layout, data_dir: Pat
     assert not torch.equal(one.train.images, two.train.images)
     assert _load({"name": name, "train_limit": 9}, data_dir).sizes["valid"] == 30
     assert _load({"name": name, "valid_limit": 500}, data_dir).sizes == {"train": 30, "valid": 30, "test": 30}
-    with pytest.raises(
-        DataError, match="valid_limit: got 2, wanted at least one image for each of 3 classes"
-    ):
+    with pytest.raises(DataError, match="valid_limit: got 2, wanted at least one image for each of 3 classes"):
         _load({"name": name, "valid_limit": 2}, data_dir)
 
 
@@ -201,18 +183,14 @@ def test_a_class_that_training_lacks_is_refused_by_name(part: str, data_dir: Pat
 @pytest.mark.parametrize("layout", [_folder, _parquet])
 def test_two_validation_parts_are_refused(layout: Layout, data_dir: Path) -> None:
     name = layout(data_dir / "own", ["train", "val", "validation"])
-    with pytest.raises(
-        DataError, match=r"own: got 'val\S* and validation\S*', wanted one validation part; move the"
-    ):
+    with pytest.raises(DataError, match=r"own: got 'val\S* and validation\S*', wanted one validation part; move the"):
         _load(name, data_dir)
 
 
 def test_the_same_part_in_two_forms_is_refused(data_dir: Path) -> None:
     _parquet(data_dir / "own", ["train"])
     name = _parquet(data_dir / "own", ["train"], form="{}.parquet")
-    with pytest.raises(
-        DataError, match=r"own: got 'train-\*.parquet and train.parquet', wanted one training part"
-    ):
+    with pytest.raises(DataError, match=r"own: got 'train-\*.parquet and train.parquet', wanted one training part"):
         _load(name, data_dir)
 
 
@@ -224,9 +202,7 @@ def test_images_in_a_part_without_class_folders_are_no_classes(part: str, data_d
             file = data_dir / "own" / folder / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(_bytes("train", 0, number))
-    with pytest.raises(
-        DataError, match=r"wanted image files as train/CLASS/FILE \(and val/, test/\) or as CLASS/FILE"
-    ):
+    with pytest.raises(DataError, match=r"wanted image files as train/CLASS/FILE \(and val/, test/\) or as CLASS/FILE"):
         _load(f"folder:{data_dir / 'own'}", data_dir)
 
 

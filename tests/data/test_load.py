@@ -34,18 +34,9 @@ def test_label_tables() -> None:
         ("mnist6k", "; did you mean mnist5k or mnist"),
         ("digits:4-10", "labels: got '4-10', wanted classes from 0 to 9; digits has no others."),
         ("digits:3", "task: got 'digits:3', wanted a task with at least two classes; keep more classes."),
-        (
-            {"name": "digits", "train_limit": 9},
-            "train_limit: got 9, wanted at least one image for each of 10 classes",
-        ),
-        (
-            {"name": "digits", "valid_limit": 5},
-            "valid_limit: got 5, wanted 10 to 1428 of 1438 training images; so",
-        ),
-        (
-            {"name": "digits", "valid_limit": 1430},
-            "valid_limit: got 1430, wanted 10 to 1428 of 1438 training images",
-        ),
+        ({"name": "digits", "train_limit": 9}, "train_limit: got 9, wanted at least one image for each of 10 classes"),
+        ({"name": "digits", "valid_limit": 5}, "valid_limit: got 5, wanted 10 to 1428 of 1438 training images; so"),
+        ({"name": "digits", "valid_limit": 1430}, "valid_limit: got 1430, wanted 10 to 1428 of 1438 training images"),
     ],
 )
 def test_what_is_no_task(spec: Any, message: str, cache: Path) -> None:
@@ -75,9 +66,7 @@ def test_limits(cache: Path) -> None:
 
 def test_the_parts_of_a_task_share_no_image(cache: Path) -> None:
     task = _load("mnist5k", cache)
-    parts = [
-        [image.numpy().tobytes() for image in part.images] for part in (task.train, task.valid, task.test)
-    ]
+    parts = [[image.numpy().tobytes() for image in part.images] for part in (task.train, task.valid, task.test)]
     everything = [image for part in parts for image in part]
     assert len(everything) == 5000 == len(set(everything))
 

@@ -41,9 +41,7 @@ class Linear(LightningModule):
     def test_step(self, batch: TaskBatch, index: int, dataloader_idx: int = 0) -> None:
         self._count(batch)
 
-    def predict_step(
-        self, batch: TaskBatch, index: int, dataloader_idx: int = 0
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict_step(self, batch: TaskBatch, index: int, dataloader_idx: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         return self._scores(batch), batch.y
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -59,12 +57,7 @@ def _trainer(tmp_path: Path, **options: Any) -> Trainer:
 @pytest.mark.parametrize("mixing", ["alternate", "joint"])
 def test_a_trainer_fits_and_tests(tmp_path: Path, mixing: Any) -> None:
     module = TaskDataModule(
-        ["digits:0-4", "digits:parity"],
-        batch_size=64,
-        mixing=mixing,
-        seed=0,
-        data_dir=tmp_path,
-        steps_per_epoch=6,
+        ["digits:0-4", "digits:parity"], batch_size=64, mixing=mixing, seed=0, data_dir=tmp_path, steps_per_epoch=6
     )
     trainer, model = _trainer(tmp_path, max_epochs=2, num_sanity_val_steps=0), Linear([5, 2])
     trainer.fit(model, datamodule=module)
@@ -89,9 +82,7 @@ def test_the_trainer_sets_the_epoch(tmp_path: Path) -> None:
             given.append(batches[0].x.clone())
             return super().training_step(batches)
 
-    module = TaskDataModule(
-        ["digits"], batch_size=32, seed=7, data_dir=tmp_path, steps_per_epoch=3, augment=True
-    )
+    module = TaskDataModule(["digits"], batch_size=32, seed=7, data_dir=tmp_path, steps_per_epoch=3, augment=True)
     trainer = _trainer(tmp_path, max_epochs=2, limit_val_batches=0)
     trainer.fit(Noting([10]), datamodule=module)
     stream = TaskStream(module.tasks, batch_size=32, seed=7, steps_per_epoch=3, augment=True)
@@ -218,9 +209,7 @@ def test_each_rank_trains_on_its_own_part_of_each_batch(made_task: Any, mixing: 
 
 
 @pytest.mark.parametrize(("n", "batch_size", "got"), [(40, 10, 10), (42, 64, 42)])
-def test_batches_that_no_ranks_can_share_are_refused(
-    made_task: Any, n: int, batch_size: int, got: int
-) -> None:
+def test_batches_that_no_ranks_can_share_are_refused(made_task: Any, n: int, batch_size: int, got: int) -> None:
     module = TaskDataModule([made_task(n)], batch_size=batch_size, seed=0)
     module.trainer = _Ranked(0, 4)  # type: ignore[assignment]
     module.setup()

@@ -40,7 +40,7 @@ def _numbers(task: Task, part: str) -> list[int]:
 )
 @pytest.mark.parametrize("encoding", ["plain", "dictionary"])
 def test_labels_are_numbered_in_order_and_keep_their_names(
-    kinds: list[Any], names: tuple[str, ...], encoding: str, data_dir: Path
+    kinds: list[Any], names: tuple[str, ...], encoding: str, data_dir: Path,
 ) -> None:
     import pyarrow as pa
 
@@ -75,9 +75,7 @@ def test_names_of_hugging_face_are_used(column: str, data_dir: Path) -> None:
 def test_a_hugging_face_class_without_images_is_refused(data_dir: Path) -> None:
     _write(data_dir / "fishes" / "train-0.parquet", [0, 2] * 10)
     _named(data_dir / "fishes" / "train-0.parquet", ["owl", "emu", "cat"])
-    with pytest.raises(
-        DataError, match="fishes: got 'no training image of class 1', wanted images of all classes"
-    ):
+    with pytest.raises(DataError, match="fishes: got 'no training image of class 1', wanted images of all classes"):
         _load("fishes", data_dir)
 
 
@@ -100,9 +98,7 @@ def test_unlabelled_images_are_refused_in_words(part: str, names: Any, data_dir:
 def test_text_in_one_part_and_numbers_in_the_other_do_not_agree(data_dir: Path) -> None:
     _write(data_dir / "fishes" / "train-0.parquet", ["owl", "emu"] * 10)
     _write(data_dir / "fishes" / "test-0.parquet", [0, 1] * 5)
-    with pytest.raises(
-        DataError, match="fishes test: got 'class 0', wanted only classes of train: emu, owl; rename"
-    ):
+    with pytest.raises(DataError, match="fishes test: got 'class 0', wanted only classes of train: emu, owl; rename"):
         _load("fishes", data_dir)
 
 
@@ -148,7 +144,7 @@ def test_columns_are_chosen_by_name(data_dir: Path) -> None:
     ],
 )  # fmt: skip
 def test_columns_that_are_not_clear_are_refused_with_those_that_exist(
-    columns: list[str], spec: dict[str, str], message: str, data_dir: Path
+    columns: list[str], spec: dict[str, str], message: str, data_dir: Path,
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

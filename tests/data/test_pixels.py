@@ -34,17 +34,7 @@ def tiff_of_12_bits(levels: np.ndarray[Any, Any]) -> bytes:
     packed = b"".join(
         bytes([a >> 4, (a & 15) << 4 | b >> 8, b & 255]) for a, b in zip(flat[::2], flat[1::2], strict=True)
     )
-    tags = [
-        (256, w),
-        (257, h),
-        (258, 12),
-        (259, 1),
-        (262, 1),
-        (273, 8),
-        (277, 1),
-        (278, h),
-        (279, len(packed)),
-    ]
+    tags = [(256, w), (257, h), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, h), (279, len(packed))]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     head = b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed
     return head + struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
@@ -138,9 +128,7 @@ def test_a_transparent_colour_of_a_palette_or_of_grey_levels_is_white() -> None:
     assert found_colours[0, 3].tolist() == [0, 0, 255]
 
 
-@pytest.mark.parametrize(
-    ("mode", "kind"), [("CMYK", "TIFF"), ("CMYK", "JPEG"), ("YCbCr", "TIFF"), ("LAB", "TIFF")]
-)
+@pytest.mark.parametrize(("mode", "kind"), [("CMYK", "TIFF"), ("CMYK", "JPEG"), ("YCbCr", "TIFF"), ("LAB", "TIFF")])
 def test_other_colour_spaces_are_converted_as_pillow_does_it(mode: str, kind: str) -> None:
     if mode == "LAB":
         converted = Image.fromarray(COLOUR).convert("LAB")
@@ -180,9 +168,7 @@ def test_what_is_refused_names_its_place(values: Any, kind: str, message: str) -
 def test_a_mode_without_a_rule_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     strange = Image.fromarray(COLOUR).convert("RGBA").convert("RGBa")
     monkeypatch.setattr(Image, "open", lambda _: strange)
-    with pytest.raises(
-        DataError, match=r"here: got 'pixels of the mode RGBa', wanted a mode with a rule \(1, CMYK,"
-    ):
+    with pytest.raises(DataError, match=r"here: got 'pixels of the mode RGBa', wanted a mode with a rule \(1, CMYK,"):
         decoded(b"", where="here")
 
 
@@ -232,18 +218,14 @@ def test_a_few_images_that_differ_are_enough(first: int, data_dir: Path) -> None
     images = [encoded(LEVELS)] * 600
     images[first : first + 10] = [encoded(255 - LEVELS)] * 10
     contents = [(image, number // 300) for number, image in enumerate(images)]
-    write_parquet(
-        data_dir / "own" / "train-0.parquet", [c for c, _ in contents], [label for _, label in contents]
-    )
+    write_parquet(data_dir / "own" / "train-0.parquet", [c for c, _ in contents], [label for _, label in contents])
     assert len(_load("own", data_dir).train) == 432
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
 def test_a_source_gives_bytes(dtype: torch.dtype) -> None:
     images = torch.zeros(6, 1, 32, 32, dtype=dtype)
-    with pytest.raises(
-        DataError, match=r"own train: got 'images of type torch.\w+', wanted uint8; scale them to 0"
-    ):
+    with pytest.raises(DataError, match=r"own train: got 'images of type torch.\w+', wanted uint8; scale them to 0"):
         assemble(Raw((images, torch.arange(6) % 2)), name="own")
 
 

@@ -60,9 +60,7 @@ def _cifar100(data_dir: Path) -> None:
 def _cifar10_jpeg(data_dir: Path) -> None:
     for k, name in enumerate(("train", "test")):
         contents = [encoded(image, "JPEG") for image in pixels(k, 40, 32, 32, 3)]
-        write_parquet(
-            data_dir / "cifar10_jpeg" / f"{name}-00000-of-00001.parquet", contents, labels_of(10, 4)
-        )
+        write_parquet(data_dir / "cifar10_jpeg" / f"{name}-00000-of-00001.parquet", contents, labels_of(10, 4))
 
 
 def _nothing(data_dir: Path) -> None:
@@ -118,9 +116,7 @@ def test_digits_and_letters_are_never_mirrored(name: str, data_dir: Path) -> Non
     assert task.augmentation == POLICY[name]
     assert task.describe()["augmentation"] == POLICY[name]
     assert "augmentation" not in task.science()
-    other = load_task(
-        {"name": name, "augment": "none"}, seed=0, data_dir=data_dir, cache_dir=data_dir.parent / "cache"
-    )
+    other = load_task({"name": name, "augment": "none"}, seed=0, data_dir=data_dir, cache_dir=data_dir.parent / "cache")
     assert other.augmentation == "none"
     assert other.science() == task.science()
     assert other.id == task.id

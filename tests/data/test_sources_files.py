@@ -19,13 +19,7 @@ def _load(spec: Any, data_dir: Path) -> Task:
     return load_task(spec, seed=0, data_dir=data_dir, cache_dir=data_dir.parent / "cache")
 
 
-def _parquet(
-    folder: Path,
-    *,
-    classes: int = 3,
-    per_class: int = 6,
-    parts: tuple[str, ...] = ("train", "test"),
-) -> Path:
+def _parquet(folder: Path, *, classes: int = 3, per_class: int = 6, parts: tuple[str, ...] = ("train", "test")) -> Path:
     for seed, part in enumerate(parts):
         labels = labels_of(classes, per_class)
         contents = [encoded(image) for image in pixels(seed, len(labels), 32, 32, 3)]
@@ -52,11 +46,7 @@ def test_names_of_folders_in_the_data_folder(data_dir: Path) -> None:
     write_folder(data_dir / "birds")
     _parquet(data_dir / "fishes")
     _parquet(data_dir / "trees" / "data")
-    assert [_load(name, data_dir).origin for name in ("birds", "fishes", "trees")] == [
-        "birds",
-        "fishes",
-        "trees",
-    ]
+    assert [_load(name, data_dir).origin for name in ("birds", "fishes", "trees")] == ["birds", "fishes", "trees"]
     with pytest.raises(DataError, match="did you mean birds"):
         _load("brids", data_dir)
 
@@ -123,9 +113,7 @@ def test_plain_bytes_without_a_struct(data_dir: Path) -> None:
 
     contents = [encoded(one) for one in pixels(0, 30, 32, 32)]
     (data_dir / "fishes").mkdir()
-    pq.write_table(
-        pa.table({"img": contents, "label": labels_of(3, 10)}), data_dir / "fishes" / "train-0.parquet"
-    )
+    pq.write_table(pa.table({"img": contents, "label": labels_of(3, 10)}), data_dir / "fishes" / "train-0.parquet")
     assert _load("fishes", data_dir).sizes["test"] == 6
 
 
@@ -136,9 +124,7 @@ def test_the_number_of_classes_comes_from_the_metadata(data_dir: Path) -> None:
     info = {"info": {"features": {"label": {"names": ["a", "b", "c", "d"], "_type": "ClassLabel"}}}}
     table = pq.read_table(path).replace_schema_metadata({"huggingface": json.dumps(info)})
     pq.write_table(table, path)
-    with pytest.raises(
-        DataError, match="fishes: got 'no training image of class 3', wanted images of all classes"
-    ):
+    with pytest.raises(DataError, match="fishes: got 'no training image of class 3', wanted images of all classes"):
         _load("fishes", data_dir)
 
 
@@ -188,17 +174,13 @@ def test_folders_that_are_no_task(spoil: Any, message: str, data_dir: Path, tmp_
 
 def test_a_path_that_is_not_there(data_dir: Path) -> None:
     for kind in ("folder", "parquet"):
-        with pytest.raises(
-            DataError, match=r"folder: got '/nowhere/at/all', wanted .* there are none: check the path"
-        ):
+        with pytest.raises(DataError, match=r"folder: got '/nowhere/at/all', wanted .* there are none: check the path"):
             _load(f"{kind}:/nowhere/at/all", data_dir)
 
 
 def _spoiled(labels: Any, contents: list[Any] | None = None, **columns: str) -> Any:
     def write(folder: Path) -> None:
-        images = (
-            contents if contents is not None else [encoded(one) for one in pixels(0, len(labels), 32, 32)]
-        )
+        images = contents if contents is not None else [encoded(one) for one in pixels(0, len(labels), 32, 32)]
         write_parquet(folder / "train-0.parquet", images, labels, **columns)
 
     return write
@@ -210,10 +192,7 @@ GOOD = [encoded(one) for one in pixels(0, 6, 32, 32)]
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (
-            _spoiled([0, 1] * 3, [*GOOD[:4], b"nothing", GOOD[5]]),
-            "{shard} row 4: got 'bytes of no known image format'",
-        ),
+        (_spoiled([0, 1] * 3, [*GOOD[:4], b"nothing", GOOD[5]]), "{shard} row 4: got 'bytes of no known image format'"),
         (_spoiled([0, 1] * 3, [*GOOD[:2], GOOD[2][:80], *GOOD[3:]]), "{shard} row 2: got "),
         (_spoiled([0, 1] * 3, [None, *GOOD[1:]]), "{shard} row 0: got 'no bytes', wanted an encoded image"),
         (
@@ -228,23 +207,11 @@ GOOD = [encoded(one) for one in pixels(0, 6, 32, 32)]
             _spoiled([0, 1, None, 1, 0, 1]),
             "{shard}: got 'label of type int64 with 1 empty cells', wanted integers or text",
         ),
-        (
-            _spoiled(["a", None] * 3),
-            "{shard}: got 'label of type string with 3 empty cells', wanted integers",
-        ),
-        (
-            _spoiled([True, False] * 3),
-            "{shard}: got 'label of type bool with 0 empty cells', wanted integers",
-        ),
+        (_spoiled(["a", None] * 3), "{shard}: got 'label of type string with 3 empty cells', wanted integers"),
+        (_spoiled([True, False] * 3), "{shard}: got 'label of type bool with 0 empty cells', wanted integers"),
         (_spoiled([0] * 6), "task: got 'fishes', wanted a task with at least two classes"),
-        (
-            _spoiled([0, 1] * 3, image="picture"),
-            "{shard}: got 'columns picture, label', wanted one named img or image",
-        ),
-        (
-            _spoiled([0, 1] * 3, label="kind"),
-            "{shard}: got 'columns img, kind', wanted one named label or labels or",
-        ),
+        (_spoiled([0, 1] * 3, image="picture"), "{shard}: got 'columns picture, label', wanted one named img or image"),
+        (_spoiled([0, 1] * 3, label="kind"), "{shard}: got 'columns img, kind', wanted one named label or labels or"),
         (_spoiled(np.zeros(0, dtype=int), []), "fishes train: got 'no images', wanted at least one image"),
     ],
 )
@@ -271,9 +238,7 @@ def test_a_test_label_that_training_lacks(data_dir: Path) -> None:
     _parquet(data_dir / "fishes", classes=2, parts=("train",))
     contents = [encoded(one) for one in pixels(1, 4, 32, 32)]
     write_parquet(data_dir / "fishes" / "test-0.parquet", contents, [0, 1, 2, 1])
-    with pytest.raises(
-        DataError, match="fishes test: got 'class 2', wanted only classes of train: 0, 1; rename"
-    ):
+    with pytest.raises(DataError, match="fishes test: got 'class 2', wanted only classes of train: 0, 1; rename"):
         _load("fishes", data_dir)
 
 

@@ -26,10 +26,7 @@ from ult_lightning.data import DataError, TaskSpec
         ({"name": "mnist5k", "labels": 3, "train_limit": 5}, TaskSpec("mnist5k", labels="3", train_limit=5)),
         (TaskSpec("digits"), TaskSpec("digits")),
         ({"name": "folder:/data/uni=code, x"}, TaskSpec("folder", path="/data/uni=code, x")),
-        (
-            {"name": "folder:/data/uni=code, x:0+2"},
-            TaskSpec("folder", path="/data/uni=code, x", labels="0+2"),
-        ),
+        ({"name": "folder:/data/uni=code, x:0+2"}, TaskSpec("folder", path="/data/uni=code, x", labels="0+2")),
         ({"name": "parquet:/a", "labels": "0+2", "path": None}, TaskSpec("parquet", path="/a", labels="0+2")),
         ({"name": "mnist5k:0-4", "train_limit": 9}, TaskSpec("mnist5k", labels="0-4", train_limit=9)),
         (

@@ -34,9 +34,7 @@ def test_keys_do_not_run_into_each_other() -> None:
 
 @given(LABELS, st.integers(0, 3), st.data())
 def test_validation_and_training_are_disjoint_stratified_and_exact(
-    labels: np.ndarray,
-    seed: int,
-    data: st.DataObject,
+    labels: np.ndarray, seed: int, data: st.DataObject,
 ) -> None:
     classes, counts = np.unique(labels, return_counts=True)
     n_valid = data.draw(st.integers(len(classes), int((counts - 1).sum())))
@@ -90,13 +88,7 @@ def test_seeds_draw_different_parts_and_the_default_is_a_tenth() -> None:
 
 @pytest.mark.parametrize(
     ("train_limit", "sizes"),
-    [
-        (None, (45_000, 5_000)),
-        (10_000, (10_000, 1_000)),
-        (500, (500, 500)),
-        (10, (10, 10)),
-        (48_000, (48_000, 1_000)),
-    ],
+    [(None, (45_000, 5_000)), (10_000, (10_000, 1_000)), (500, (500, 500)), (10, (10, 10)), (48_000, (48_000, 1_000))],
 )
 def test_default_sizes(train_limit: int | None, sizes: tuple[int, int]) -> None:
     labels = np.tile(np.arange(10), 5_000)

@@ -40,9 +40,7 @@ def test_an_augmented_batch_has_a_generator(made_task: Callable[..., Task]) -> N
     )
     assert torch.equal(one, two)
     assert not torch.equal(one, plain)
-    with pytest.raises(
-        DataError, match="generator: got None, wanted a generator where augment is true; pass torch"
-    ):
+    with pytest.raises(DataError, match="generator: got None, wanted a generator where augment is true; pass torch"):
         task.batch("train", index, augment=True)
 
 
@@ -56,9 +54,7 @@ def test_true_is_the_policy_of_the_task_and_a_name_is_another(made_task: Callabl
         task = replace(made_task(40), augmentation=own)
         wanted = {
             name: standardize(
-                augment(task.train.images[index], name, generator=torch.Generator().manual_seed(3)),
-                task.mean,
-                task.std,
+                augment(task.train.images[index], name, generator=torch.Generator().manual_seed(3)), task.mean, task.std
             )
             for name in POLICIES
         }
@@ -175,13 +171,9 @@ def test_the_description_is_json(digits: Task) -> None:
 
 def test_names_that_are_no_split_or_range(made_task: Callable[..., Task]) -> None:
     task: Any = made_task()
-    with pytest.raises(
-        DataError, match="split: got 'tset', wanted one of test, train, valid; did you mean test"
-    ):
+    with pytest.raises(DataError, match="split: got 'tset', wanted one of test, train, valid; did you mean test"):
         task.batch("tset", torch.arange(2))
-    with pytest.raises(
-        DataError, match="range: got 'units', wanted one of standardized, unit; did you mean unit"
-    ):
+    with pytest.raises(DataError, match="range: got 'units', wanted one of standardized, unit; did you mean unit"):
         task.batch("test", torch.arange(2), range="units")
     with pytest.raises(DataError, match="batch_size: got 0, wanted 1 or more"):
         next(task.batches("test", 0))

@@ -18,13 +18,7 @@ from ult_lightning.heads import HEADS, HeadFit
 class FakeNetwork(nn.Module):
     """relu(A x + c) of the flattened image, (b, 3, 32, 32) -> (b, d), frozen."""
 
-    def __init__(
-        self,
-        dim: int = 24,
-        *,
-        shape: tuple[int, int, int] = (3, 32, 32),
-        range: str = "standardized",
-    ):
+    def __init__(self, dim: int = 24, *, shape: tuple[int, int, int] = (3, 32, 32), range: str = "standardized"):
         super().__init__()
         self.map = nn.Linear(3 * 32 * 32, dim)
         generator = torch.Generator().manual_seed(1)

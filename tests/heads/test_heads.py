@@ -16,13 +16,7 @@ from torch import Tensor
 
 from tests.heads.conftest import fit as fit_head
 from ult_lightning.base import UltError
-from ult_lightning.heads import (
-    HEADS,
-    FeatureStream,
-    HeadPath,
-    LinearHead,
-    LogisticSolver,
-)
+from ult_lightning.heads import HEADS, FeatureStream, HeadPath, LinearHead, LogisticSolver
 from ult_lightning.heads._linear import choose
 from ult_lightning.heads._logistic import Objective, standardise_
 from ult_lightning.heads._probe import Order
@@ -95,9 +89,7 @@ def path_of(rows: list[list[float]]) -> HeadPath:
 def test_choose_takes_the_best_and_the_first_of_equals() -> None:
     x, y = torch.tensor([[-1.0], [1.0], [2.0]]), torch.tensor([0, 1, 1])
     path = path_of([[-1.0, 0.0], [1.0, -1.5], [1.0, 0.0], [2.0, 0.0]])
-    grown = choose(
-        path, [(x[:2], y[:2]), (x[2:], y[2:])], (1.0, 2.0, 4.0, 8.0), argument="values", factor=2.0
-    )
+    grown = choose(path, [(x[:2], y[:2]), (x[2:], y[2:])], (1.0, 2.0, 4.0, 8.0), argument="values", factor=2.0)
     assert grown.best == 4.0
     assert grown.path == ((1.0, 0.0), (2.0, 2 / 3), (4.0, 1.0), (8.0, 1.0))
 
@@ -108,17 +100,13 @@ def test_choose_grows_with_the_heads_that_are_there() -> None:
     grown = choose(path, [(x, y)], (1.0, 2.0), argument="values", factor=2.0)
     assert grown.path == ((1.0, 0.0), (2.0, 0.5), (4.0, 1.0), (8.0, None))
     assert (grown.best, grown.edge) == (4.0, False)
-    with pytest.raises(
-        UltError, match=r"lrs: got \[16.0, 32.0\], wanted a value with a finite head; 1 is one"
-    ):
+    with pytest.raises(UltError, match=r"lrs: got \[16.0, 32.0\], wanted a value with a finite head; 1 is one"):
         choose(path, [(x, y)], (16.0, 32.0), argument="lrs", factor=2.0)
 
 
 def test_path_scores_are_those_of_its_heads() -> None:
     generator = torch.Generator().manual_seed(0)
-    path = HeadPath(
-        (1.0, 2.0), torch.randn(2, 3, 5, generator=generator), torch.randn(2, 3, generator=generator)
-    )
+    path = HeadPath((1.0, 2.0), torch.randn(2, 3, 5, generator=generator), torch.randn(2, 3, generator=generator))
     x = torch.randn(7, 5, generator=generator)
     assert path.scores(x).shape == (7, 2, 3)
     for index in range(2):
@@ -162,9 +150,7 @@ def test_the_objectives_gradient_is_its_slope() -> None:
     rng = np.random.default_rng(0)
     point, direction = rng.normal(size=18), rng.normal(size=18)
     step = 1e-2
-    slope = (objective(point + step * direction, 0.3)[0] - objective(point - step * direction, 0.3)[0]) / (
-        2 * step
-    )
+    slope = (objective(point + step * direction, 0.3)[0] - objective(point - step * direction, 0.3)[0]) / (2 * step)
     assert slope == pytest.approx(objective(point, 0.3)[1] @ direction, rel=1e-3)
 
 
@@ -250,11 +236,7 @@ def test_a_probe_needs_two_images(network: Any, tasks: Callable[..., Any]) -> No
             {"lambda": [1]},
             r"option of head.options: got 'lambda', wanted one of lambdas; did you mean lambdas\?",
         ),
-        (
-            "ridge",
-            {"lambdas": []},
-            r"head.options.lambdas: got \[\], wanted a list of at least one of numbers\.",
-        ),
+        ("ridge", {"lambdas": []}, r"head.options.lambdas: got \[\], wanted a list of at least one of numbers\."),
         ("ridge", {"lambdas": 0.1}, r"head.options.lambdas: got 0.1, wanted a list of numbers"),
         ("ridge", {"lambdas": "0.1"}, r"head.options.lambdas: got '0.1', wanted a list of numbers"),
         ("ridge", {"lambdas": [1, 0]}, r"head.options.lambdas: got 0, wanted a number above 0\."),
@@ -264,11 +246,7 @@ def test_a_probe_needs_two_images(network: Any, tasks: Callable[..., Any]) -> No
         ("logistic", {"max_iter": 0}, r"head.options.max_iter: got 0, wanted a whole number at least 1\."),
         ("sgd", {"epochs": 1.5}, r"head.options.epochs: got 1.5, wanted a whole number at least 1\."),
         ("sgd", {"lrs": [True]}, r"head.options.lrs: got True, wanted a number above 0"),
-        (
-            "sgd",
-            {"momentum": 1.0},
-            r"head.options.momentum: got 1.0, wanted a number at least 0 and below 1\.",
-        ),
+        ("sgd", {"momentum": 1.0}, r"head.options.momentum: got 1.0, wanted a number at least 0 and below 1\."),
         ("sgd", {"weight_decay": -1}, r"head.options.weight_decay: got -1, wanted a number at least 0\."),
         ("sgd", {"batch_size": 1}, r"head.options.batch_size: got 1, wanted a whole number at least 2\."),
         ("sgd", {"augment": "yes"}, r"head.options.augment: got 'yes', wanted true or false\."),

@@ -12,14 +12,7 @@ from torch import Tensor
 
 from tests.heads.conftest import fit as fit_head
 from ult_lightning.base import UltError, grid_reach
-from ult_lightning.heads import (
-    LAMBDAS,
-    FeatureStream,
-    HeadPath,
-    RidgeStatistics,
-    ridge_path,
-    ridge_path_dual,
-)
+from ult_lightning.heads import LAMBDAS, FeatureStream, HeadPath, RidgeStatistics, ridge_path, ridge_path_dual
 from ult_lightning.heads._linear import choose
 from ult_lightning.heads._ridge import CHUNK_ROWS, add_gram, shifted_solves
 
@@ -28,9 +21,7 @@ def sample(n: int, d: int, k: int = 4, seed: int = 0, offset: float = 0.0) -> tu
     """ReLU-like features (n, d), some of them correlated, and labels that depend on them."""
     generator = torch.Generator().manual_seed(seed)
     mixing = torch.randn(d // 2 + 1, d, generator=generator)
-    x = torch.randn(n, d // 2 + 1, generator=generator) @ mixing + 0.3 * torch.randn(
-        n, d, generator=generator
-    )
+    x = torch.randn(n, d // 2 + 1, generator=generator) @ mixing + 0.3 * torch.randn(n, d, generator=generator)
     labels = (x[:, :k] + torch.randn(n, min(k, d), generator=generator)).argmax(1)
     return x.relu() + offset, labels
 
@@ -203,9 +194,7 @@ def test_add_gram_fills_the_upper_triangle_over_several_blocks() -> None:
     rows = torch.randn(40, 1100, generator=torch.Generator().manual_seed(0))
     upper = torch.ones(1100, 1100, dtype=torch.float64)
     add_gram(upper, rows)
-    torch.testing.assert_close(
-        upper.triu(), (1 + rows.double().T @ rows.double()).triu(), rtol=1e-5, atol=1e-4
-    )
+    torch.testing.assert_close(upper.triu(), (1 + rows.double().T @ rows.double()).triu(), rtol=1e-5, atol=1e-4)
 
 
 def test_ten_thousand_rows_lose_no_more_than_float32_rounding() -> None:
@@ -220,11 +209,7 @@ def test_ten_thousand_rows_lose_no_more_than_float32_rounding() -> None:
 
 
 @pytest.mark.parametrize("train", [16, 120])
-def test_a_lambda_outside_the_given_ones_is_found_and_is_scikit_learns(
-    networks: Any,
-    tasks: Any,
-    train: int,
-) -> None:
+def test_a_lambda_outside_the_given_ones_is_found_and_is_scikit_learns(networks: Any, tasks: Any, train: int) -> None:
     """Primal and dual: with lambdas far too large the best lies below, in half decades."""
     stream = FeatureStream(networks(24), tasks(train=train), batch_size=50)
     (features, labels), given = stream.collect("train"), [1e4, 1e5]

@@ -51,9 +51,7 @@ def model() -> TaskModel:
 
 
 def images(b: int, c: int = 3, side: int = 32) -> torch.Tensor:
-    return torch.randint(
-        0, 256, (b, c, side, side), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
-    )
+    return torch.randint(0, 256, (b, c, side, side), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
 def test_logits_are_the_head_on_the_network_on_standardised_images(model: TaskModel) -> None:
@@ -120,9 +118,7 @@ def test_a_net_by_name_needs_no_module(tmp_path: Path) -> None:
 def test_another_mother_is_refused(model: TaskModel, tmp_path: Path) -> None:
     path = model.save(tmp_path / "toy")
     with pytest.raises(TicketError, match=r"the ticket in .*toy"):
-        TaskModel.load(
-            path, module=lambda: nn.Sequential(nn.Conv2d(3, 5, 3, stride=4, bias=False), nn.Flatten())
-        )
+        TaskModel.load(path, module=lambda: nn.Sequential(nn.Conv2d(3, 5, 3, stride=4, bias=False), nn.Flatten()))
 
 
 def test_nothing_in_a_model_can_be_trained(model: TaskModel) -> None:

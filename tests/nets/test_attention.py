@@ -59,14 +59,10 @@ def test_projections_of_other_sizes_are_three_weights() -> None:
 
 def test_a_file_of_format_1_that_holds_them_as_constants_stays_readable() -> None:
     """The features are those that version 0.1 gave."""
-    ticket = Ticket.load(
-        Path(__file__).parents[1] / "tickets" / "format_1_attention.ticket", module=Attention
-    )
+    ticket = Ticket.load(Path(__file__).parents[1] / "tickets" / "format_1_attention.ticket", module=Attention)
     assert "attention.in_proj_weight" in ticket.constants
     features = ticket.network()(images())
-    torch.testing.assert_close(
-        features[0, :4], torch.tensor([0.7447, 0.0669, 0.4572, -0.1637]), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(features[0, :4], torch.tensor([0.7447, 0.0669, 0.4572, -0.1637]), atol=1e-4, rtol=0)
     again = Ticket.from_bytes(ticket.to_bytes(), module=Attention)
     assert again == ticket
     assert torch.equal(again.network()(images()), features)

@@ -69,9 +69,7 @@ def test_nonzero_biases_have_the_product_of_the_layer_scales_and_leave_the_weigh
 
 def test_uniform_biases_are_uniform_over_the_product_of_the_half_widths():
     product = 1.0
-    for name, value in weights(
-        bias="nonzero", norm="none", init="kaiming_uniform", options={"width": 4}
-    ).items():
+    for name, value in weights(bias="nonzero", norm="none", init="kaiming_uniform", options={"width": 4}).items():
         if name.endswith("weight"):
             width = math.sqrt(6.0 / np.prod(value.shape[1:]))
             product *= width

@@ -190,7 +190,5 @@ def test_layer_norms_of_torchvision_lose_their_parameters_or_go():
     assert len(norms) > 10
     assert not [p for m in norms for p in m.parameters()]
     assert not [m for m in convnext("none").modules() if isinstance(m, nn.LayerNorm)]
-    with pytest.raises(
-        UltError, match="norm: got 'batch', wanted layer or none, since the norms of convnext_tiny are"
-    ):
+    with pytest.raises(UltError, match="norm: got 'batch', wanted layer or none, since the norms of convnext_tiny are"):
         convnext("batch")

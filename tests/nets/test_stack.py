@@ -26,9 +26,7 @@ CNN = [
 def built(layers: object, shape: tuple[int, int, int] = (2, 8, 9), *, norm: str = "none", **options: object):
     space = InputSpec(shape=shape, range="unit")
     bias = "nonzero" if norm == "none" else "none"
-    spec = MotherSpec(
-        "stack", {"layers": layers, **options}, norm=norm, init="kaiming_normal", bias=bias, input=space
-    )
+    spec = MotherSpec("stack", {"layers": layers, **options}, norm=norm, init="kaiming_normal", bias=bias, input=space)
     return build_mother(spec)
 
 

@@ -21,9 +21,7 @@ NETS = {
 
 def mother_of(net: str, *, inputs: int = 2, seed: int = 0, reach: str = "unit"):
     fed = InputSpec((1, 1, inputs), range=reach)  # type: ignore[arg-type]
-    return build_mother(
-        MotherSpec(net, NETS[net], norm="none", bias="nonzero", init="uniform", seed=seed, input=fed)
-    )
+    return build_mother(MotherSpec(net, NETS[net], norm="none", bias="nonzero", init="uniform", seed=seed, input=fed))
 
 
 def mask_randomly(body: Chain, density: float, seed: int) -> None:
@@ -128,11 +126,7 @@ def test_the_frozen_network_runs_the_small_form_and_prints_it():
     [
         ("univariate", {"chain": [5]}, r"net\.options\.chain: got \[5\], wanted two or three widths"),
         ("univariate", {"chain": [5, 0]}, r"net\.options\.chain: got 0, wanted a whole number at least 1"),
-        (
-            "polynomial",
-            {"features": 0},
-            r"net\.options\.features: got 0, wanted a whole number at least 1",
-        ),
+        ("polynomial", {"features": 0}, r"net\.options\.features: got 0, wanted a whole number at least 1"),
         ("fourier", {"gain": 0}, r"net\.options\.gain: got 0.0, wanted a finite number other than 0"),
         ("polynomial", {"fold": [3, 3]}, r"option of net\.options: got 'fold', wanted one of exp, features"),
     ],
@@ -155,11 +149,7 @@ def test_a_ticket_over_a_chain_travels(tmp_path):
     rng = np.random.default_rng(0)
     parts = {name: rng.random(tuple(p.shape)) < 0.5 for name, p in maskable(mother.body).items()}
     ticket = Ticket(
-        spec=mother.spec,
-        subnetwork=Mask(parts),
-        statistics={},
-        fingerprint=fingerprint(mother.body),
-        provenance={},
+        spec=mother.spec, subnetwork=Mask(parts), statistics={}, fingerprint=fingerprint(mother.body), provenance={}
     )
     path = ticket.save(tmp_path / "a.ticket")
     x = torch.rand(5, 1, 1, 2)

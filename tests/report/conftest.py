@@ -15,13 +15,7 @@ def row() -> Callable[..., Row]:
     """One valid row; every field can be given. Each call makes another id."""
     made = 0
 
-    def make(
-        task: str = "digits",
-        arm: str = "dense",
-        seed: int = 0,
-        value: float = 0.9,
-        **fields: Any,
-    ) -> Row:
+    def make(task: str = "digits", arm: str = "dense", seed: int = 0, value: float = 0.9, **fields: Any) -> Row:
         nonlocal made
         made += 1
         whole: dict[str, Any] = {

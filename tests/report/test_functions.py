@@ -19,22 +19,13 @@ def rows(row: MakeRow) -> list[Row]:
     """Two targets, the first with three seeds."""
 
     def make(task: str, metric: str, seed: int, value: float, **extra: Any) -> Row:
-        known = {
-            "functions": [{"name": "x1"}],
-            "certified_bound": 0.5,
-            "inputs": 2,
-            "dim": 9,
-            "outside": False,
-        }
+        known = {"functions": [{"name": "x1"}], "certified_bound": 0.5, "inputs": 2, "dim": 9, "outside": False}
         settings = {"task.seed": seed, "task.functions.name": task, "head": "lstsq", "metric": metric}
         return row(task, "ticket", seed, value, metric=metric, unit="absolute", ticket="t1", settings=settings,
                    extra={**known, **extra})  # fmt: skip
 
     return [
-        *(
-            make("polynomials:3", "sup_error", seed, 0.1 * (seed + 1), certified_bound=0.2 + seed)
-            for seed in range(3)
-        ),
+        *(make("polynomials:3", "sup_error", seed, 0.1 * (seed + 1), certified_bound=0.2 + seed) for seed in range(3)),
         *(make("polynomials:3", "rms_error", seed, 0.01, certified_bound=0.2 + seed) for seed in range(3)),
         make("outside", "sup_error", 0, 1.5, certified_bound=None, outside=True),
         make("outside", "rms_error", 0, 0.5, certified_bound=None, outside=True),
@@ -43,13 +34,7 @@ def rows(row: MakeRow) -> list[Row]:
 
 def test_one_line_per_target(rows: list[Row]) -> None:
     first, second = function_lines(rows)
-    assert (first.task, first.seeds, first.functions, first.features, first.inputs) == (
-        "polynomials:3",
-        3,
-        1,
-        9,
-        2,
-    )
+    assert (first.task, first.seeds, first.functions, first.features, first.inputs) == ("polynomials:3", 3, 1, 9, 2)
     assert first.sup_error == pytest.approx(0.2)
     assert first.sup_error_largest == pytest.approx(0.3)
     assert first.rms_error == pytest.approx(0.01)

@@ -43,11 +43,7 @@ def said(rows: list[Row], **words: str) -> str:
         ({"train": 50}, "n_train (50 there, 200 here), source_images (50 there, 200 here) and n_valid (25 there, 100 here)"),
     ],
 )  # fmt: skip
-def test_arms_of_different_experiments_are_not_paired(
-    row: MakeRow,
-    there: dict[str, Any],
-    reason: str,
-) -> None:
+def test_arms_of_different_experiments_are_not_paired(row: MakeRow, there: dict[str, Any], reason: str) -> None:
     rows = [compared(row, "universal", 0, 0.8), compared(row, "random_features", 0, 0.7, **there)]
     assert lift(rows, "universal") is None
     assert f"digits, universal: no lift over random_features, whose rows differ in {reason}." in said(rows)
@@ -118,10 +114,7 @@ def test_of_several_that_fit_the_one_of_equal_density_is_taken(row: MakeRow) -> 
 
 
 def test_a_pair_that_differs_otherwise_is_told(row: MakeRow) -> None:
-    rows = [
-        compared(row, "universal", 0, 0.8, density=0.1),
-        compared(row, "random_mask", 0, 0.7, density=0.5),
-    ]
+    rows = [compared(row, "universal", 0, 0.8, density=0.1), compared(row, "random_mask", 0, 0.7, density=0.5)]
     assert line(rows, "universal", floor="random_mask").lift is not None
     assert (
         "digits, universal: the lift over random_mask is between rows that differ in density (0.5 there, 0.1 here)."
@@ -135,9 +128,8 @@ def test_transfers_pair_with_the_arms_of_a_comparison(row: MakeRow) -> None:
     assert (gap(rows, "ticket"), lift(rows, "ticket")) == (-0.1, 0.1)
     rows[-1] = transferred(row, 0, 0.8, steps=7, net="conv4")
     assert (gap(rows, "ticket"), lift(rows, "ticket")) == (None, None)
-    assert (
-        "no gap to dense, whose rows differ in net (conv2 there, conv4 here) and steps (100 there, 7 here)."
-        in said(rows)
+    assert "no gap to dense, whose rows differ in net (conv2 there, conv4 here) and steps (100 there, 7 here)." in said(
+        rows
     )
 
 

@@ -111,10 +111,7 @@ def test_variants_of_an_arm_differ_in_their_dashes(row: MakeRow) -> None:
         for shots in (1, 5)
     ]
     (legend,) = drawing._drawn(table(rows), LIGHT).legends
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "ticket [density=0.05]",
-        "ticket [density=0.1]",
-    ]
+    assert [text.get_text() for text in legend.get_texts()] == ["ticket [density=0.05]", "ticket [density=0.1]"]
     assert [line.get_linestyle() for line in legend.get_lines()] == ["-", "--"]
 
 
@@ -134,8 +131,7 @@ def test_the_baseline_is_a_thin_line_where_it_is_one(row: MakeRow) -> None:
     ]
     assert found == [[], [[80.0, 80.0]]]
     assert (
-        drawing.caption(summary)
-        == "Test accuracy per target. Points are single seeds; the thin line is that of dense."
+        drawing.caption(summary) == "Test accuracy per target. Points are single seeds; the thin line is that of dense."
     )
     assert "thin line" not in drawing.caption(table(rows[:2]))
 
@@ -175,9 +171,7 @@ class Page(HTMLParser):
 
 
 def test_page_stands_alone(grid: list[Row], tmp_path: Path) -> None:
-    text = html(table(grid, command="ult compare <a&b>"), tmp_path / "report.html").read_text(
-        encoding="utf-8"
-    )
+    text = html(table(grid, command="ult compare <a&b>"), tmp_path / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.all("link") == page.all("script") == []
     assert not re.search(r"https?://|url\(|@import", text)
@@ -198,9 +192,7 @@ def test_page_is_accessible(grid: list[Row], tmp_path: Path) -> None:
     assert len(heads) > 20
     assert all(head["scope"] in {"row", "col"} for head in heads)
     ids = {attributes["id"] for _, attributes in page.seen if "id" in attributes}
-    named = {
-        str(attributes["aria-labelledby"]) for _, attributes in page.seen if "aria-labelledby" in attributes
-    }
+    named = {str(attributes["aria-labelledby"]) for _, attributes in page.seen if "aria-labelledby" in attributes}
     assert named
     assert named <= ids
 

@@ -44,9 +44,7 @@ def test_networks_without_a_ticket_are_told_by_their_fingerprint(row: MakeRow) -
 def test_seeds_are_averaged_and_missing_targets_extrapolated(row: MakeRow) -> None:
     sizes = {("digits", 0): 80, ("kmnist", 0): 120, ("digits", 1): 90}
     rows = [
-        compared(
-            row, "universal", seed, 0.8, target=target, ticket=f"t{seed}", extra={"bytes_per_task": size}
-        )
+        compared(row, "universal", seed, 0.8, target=target, ticket=f"t{seed}", extra={"bytes_per_task": size})
         for (target, seed), size in sizes.items()
     ]
     rows.append(compared(row, "dense", 0, 0.9, target="mnist5k:5-9"))

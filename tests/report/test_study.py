@@ -22,9 +22,7 @@ MakeRow = Callable[..., Row]
 @dataclass(frozen=True)
 class Axes:
     x: str = "width"
-    panels: dict[str, str] = field(
-        default_factory=lambda: {"sup_error": "sup error", "kept": "kept parameters"}
-    )
+    panels: dict[str, str] = field(default_factory=lambda: {"sup_error": "sup error", "kept": "kept parameters"})
     log_x: bool = True
     log_y: bool = True
     share_y: bool = False
@@ -119,9 +117,7 @@ def test_seeds_that_differ_in_x_are_dots(rows: list[Row]) -> None:
 def test_laws_are_dashed_and_published_numbers_stars(rows: list[Row]) -> None:
     (panel,) = drawn(rows, ONE).axes
     dashed = [line for line in panel.lines if line.get_linestyle() == "--" and len(line.get_xdata())]
-    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in dashed] == [
-        ([0.1, 2.0], [10.0, 0.5])
-    ]
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in dashed] == [([0.1, 2.0], [10.0, 0.5])]
     stars = [line for line in panel.lines if line.get_marker() == "*"]
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in stars] == [([1.5], [3.0])]
     assert [text.get_text() for text in panel.texts] == ["somebody,\n2022\n(as printed)"]

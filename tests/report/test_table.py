@@ -49,9 +49,7 @@ def test_only_common_seeds_are_paired_and_it_is_said(row: MakeRow) -> None:
     gap = line(summary, "digits", "universal").gap
     assert gap is not None
     assert (gap.mean, gap.n) == (pytest.approx(-0.1), 1)
-    assert any(
-        "digits, universal: the difference to dense is over 1 of 3 seeds" in s for s in summary.warnings
-    )
+    assert any("digits, universal: the difference to dense is over 1 of 3 seeds" in s for s in summary.warnings)
 
 
 def test_no_common_seed_means_no_gap(row: MakeRow) -> None:
@@ -70,10 +68,7 @@ def test_other_baseline_and_floor(grid: list[Row]) -> None:
 def test_draws_are_averaged_within_a_seed_first(row: MakeRow) -> None:
     """Seed 0 has one draw more: its seed must not weigh more for that."""
     values = {(0, 0): 0.5, (0, 1): 0.7, (0, 2): 0.6, (1, 0): 0.8}
-    rows = [
-        row(seed=seed, value=value, extra={"shots": 5, "draw": draw})
-        for (seed, draw), value in values.items()
-    ]
+    rows = [row(seed=seed, value=value, extra={"shots": 5, "draw": draw}) for (seed, draw), value in values.items()]
     found = line(table(rows), "digits", "dense", 5)
     assert found.by_seed == {0: pytest.approx(0.6), 1: pytest.approx(0.8)}
     assert (found.accuracy.mean, found.accuracy.n, found.draws) == (pytest.approx(0.7), 2, 3)
@@ -106,9 +101,7 @@ def test_bytes_for_k_tasks(row: MakeRow) -> None:
 
 def test_bytes_of_rows_without_the_parts(row: MakeRow) -> None:
     assert table([row(extra={}, bytes=500)]).lines[0].stored.k_tasks == 500
-    assert (
-        table([row("a", extra={}, bytes=500), row("b", extra={}, bytes=500)]).lines[0].stored.k_tasks is None
-    )
+    assert table([row("a", extra={}, bytes=500), row("b", extra={}, bytes=500)]).lines[0].stored.k_tasks is None
 
 
 def test_settings_that_differ_are_never_averaged(row: MakeRow) -> None:
@@ -119,11 +112,7 @@ def test_settings_that_differ_are_never_averaged(row: MakeRow) -> None:
     ]  # fmt: skip
     rows += [row(arm="dense", seed=seed, value=0.9) for seed in range(3)]
     summary = table(rows)
-    assert [one.label for one in summary.lines] == [
-        "dense",
-        "universal [density=0.1]",
-        "universal [density=0.5]",
-    ]
+    assert [one.label for one in summary.lines] == ["dense", "universal [density=0.1]", "universal [density=0.5]"]
     gap = line(summary, "digits", "universal [density=0.1]").gap
     assert gap is not None
     assert gap.mean == pytest.approx(-0.2)
@@ -146,12 +135,7 @@ def test_a_row_measured_again_replaces_the_older(row: MakeRow) -> None:
         ("n_train", (50, 9_000), "differ in the number of training images"),
     ],
 )
-def test_mixed_circumstances_are_said(
-    row: MakeRow,
-    name: str,
-    values: tuple[object, object],
-    said: str,
-) -> None:
+def test_mixed_circumstances_are_said(row: MakeRow, name: str, values: tuple[object, object], said: str) -> None:
     mixed = [row(seed=seed, **{name: value}) for seed, value in enumerate(values)]
     equal = [row(seed=seed, **{name: values[0]}) for seed in range(2)]
     for form in (table(mixed).text(), table(mixed).markdown()):
@@ -236,9 +220,7 @@ def test_all_forms_have_the_columns_of_the_table_in_their_order(row: MakeRow, gr
         heads = next(line for line in summary.markdown().splitlines() if line.startswith("| arm"))
         assert heads == f"| {' | '.join(titles)} |"
         assert page(summary, b"").count('scope="col"') == count * len(summary.sections) + 7
-        data = [
-            name for column in summary.columns for name in column.data(summary.sections[0], summary.lines[0])
-        ]
+        data = [name for column in summary.columns for name in column.data(summary.sections[0], summary.lines[0])]
         assert summary.csv().splitlines()[0].split(",") == data
         assert len(set(data)) == len(data)
 

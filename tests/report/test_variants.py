@@ -95,9 +95,7 @@ def test_the_names_are_chosen_once_and_the_first_in_order(row: MakeRow) -> None:
 def test_two_settings_make_two_names_only_where_an_arm_has_them(row: MakeRow) -> None:
     rows = [compared(row, "dense", 0, 0.9, steps=steps) for steps in (6, 12)]
     rows += [
-        compared(row, "universal", 0, 0.8, steps=steps, density=density)
-        for steps in (12, 6)
-        for density in (0.5, 0.1)
+        compared(row, "universal", 0, 0.8, steps=steps, density=density) for steps in (12, 6) for density in (0.5, 0.1)
     ]
     rows.append(compared(row, "joint", 0, 0.8, steps=12))
     rows.append(compared(row, "random_features", 0, 0.7))
@@ -109,11 +107,7 @@ def test_two_settings_make_two_names_only_where_an_arm_has_them(row: MakeRow) ->
 
 
 def test_transfers_are_told_by_what_their_ticket_was_made_from(row: MakeRow) -> None:
-    rows = [
-        transferred(row, seed, 0.8 + density / 10, density=density)
-        for density in (0.05, 0.5)
-        for seed in range(2)
-    ]
+    rows = [transferred(row, seed, 0.8 + density / 10, density=density) for density in (0.05, 0.5) for seed in range(2)]
     assert labels(rows) == ["ticket [density=0.05]", "ticket [density=0.5]"]
     assert [line.accuracy.n for line in table(rows).lines] == [2, 2]
 
@@ -209,8 +203,7 @@ def test_no_cell_mixes_two_settings(row: MakeRow, drawn: list[tuple[dict[str, An
     for line in summary.lines:
         kinds = {
             json.dumps(
-                [{k: v for k, v in drawn[seed][0].items() if k != "mother.seed"}, *drawn[seed][1:]],
-                sort_keys=True,
+                [{k: v for k, v in drawn[seed][0].items() if k != "mother.seed"}, *drawn[seed][1:]], sort_keys=True
             )
             for seed in line.by_seed
         }

@@ -98,7 +98,5 @@ def test_the_points_of_all_studies_are_flat() -> None:
         for point in study.points(options, {}) if study.needs_data else study.points(options):
             count += 1
             for value in flat("study", point.science).values():
-                assert all(
-                    isinstance(v, str | int | float) for v in (value if isinstance(value, list) else [value])
-                )
+                assert all(isinstance(v, str | int | float) for v in (value if isinstance(value, list) else [value]))
     assert count > 20

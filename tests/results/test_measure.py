@@ -103,11 +103,7 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_flat_leaves() -> None:
-    value = {
-        "a": {"b": 1, "none": None, "empty": [], "deep": {"c": "x"}},
-        "list": [1, 2],
-        "parts": [{"s": 1}, [2]],
-    }
+    value = {"a": {"b": 1, "none": None, "empty": [], "deep": {"c": "x"}}, "list": [1, 2], "parts": [{"s": 1}, [2]]}
     assert flat("", value) == {"a.b": 1, "a.deep.c": "x", "list": [1, 2], "parts.0.s": 1, "parts.1": [2]}
     assert flat("net", 3) == {"net": 3}
 

@@ -145,14 +145,8 @@ def test_another_unit_may_exceed_one() -> None:
     [
         ("", "row: got '', wanted one JSON object; the text is cut off or no JSON."),
         ("[1]", r"row: got \[1\], wanted one JSON object."),
-        (
-            json.dumps({**FIELDS, "colour": 1}),
-            "row: got 'the unknown key colour', wanted exactly the keys arm, bytes",
-        ),
-        (
-            json.dumps({k: v for k, v in FIELDS.items() if k != "n"}),
-            "row: got 'the missing key n', wanted exactly",
-        ),
+        (json.dumps({**FIELDS, "colour": 1}), "row: got 'the unknown key colour', wanted exactly the keys arm, bytes"),
+        (json.dumps({k: v for k, v in FIELDS.items() if k != "n"}), "row: got 'the missing key n', wanted exactly"),
         (json.dumps({**FIELDS, "value": 2}), "value: got 2.0, wanted a fraction"),
     ],
 )
@@ -195,9 +189,7 @@ def test_rows_are_sorted_and_filtered(tmp_path: Path) -> None:
 def test_an_unknown_row_gets_the_nearest(tmp_path: Path) -> None:
     store = RowStore(tmp_path)
     store.add(row(id="0123abcd"))
-    with pytest.raises(
-        UltError, match=r"^row id: got '0123', wanted one of 0123abcd; did you mean 0123abcd\?$"
-    ):
+    with pytest.raises(UltError, match=r"^row id: got '0123', wanted one of 0123abcd; did you mean 0123abcd\?$"):
         store.get("0123")
     with pytest.raises(UltError, match=r"^row id: got '../x', wanted at most 100 letters"):
         store.get("../x")
@@ -286,9 +278,7 @@ def test_a_store_of_another_version(tmp_path: Path) -> None:
     store = RowStore(tmp_path)
     store.add(row(id="a"))
     (tmp_path / "store.json").write_text('{"format":9}')
-    with pytest.raises(
-        UltError, match=r"store.json: got 9, wanted store format 1; a newer ult_lightning wrote"
-    ):
+    with pytest.raises(UltError, match=r"store.json: got 9, wanted store format 1; a newer ult_lightning wrote"):
         RowStore(tmp_path)
     with pytest.raises(UltError, match=r"store.json: got 9"):
         store.add(row(id="b"))
@@ -335,9 +325,7 @@ def test_the_code_version_names_the_commit(tmp_path: Path, monkeypatch: pytest.M
     assert len(commit) == 13
     (package / "a.py").write_text("2")
     assert machine._commit(tmp_path) == f"{commit}.dirty"
-    assert (
-        machine._commit(package) is None
-    )  # not the top: a package installed inside another project's checkout
+    assert machine._commit(package) is None  # not the top: a package installed inside another project's checkout
     monkeypatch.setenv("PATH", "")
     assert machine._commit(tmp_path) is None
 
@@ -409,15 +397,9 @@ def test_pairs_go_by_seed_not_by_place() -> None:
     [
         (lambda: interval([]), r"values: got \[\], wanted at least one number."),
         (lambda: interval([1, float("nan")]), "values: got .*, wanted finite numbers."),
-        (
-            lambda: interval([1, 2], 95),
-            "confidence: got 95, wanted a number between 0 and 1; 0.95 is the custom.",
-        ),
+        (lambda: interval([1, 2], 95), "confidence: got 95, wanted a number between 0 and 1; 0.95 is the custom."),
         (lambda: interval([1, 2], 0), "confidence: got 0, wanted"),
-        (
-            lambda: paired({0: 1.0}, {1: 1.0}),
-            r"seeds: got '\[0\] and \[1\]', wanted at least one seed in both; run",
-        ),
+        (lambda: paired({0: 1.0}, {1: 1.0}), r"seeds: got '\[0\] and \[1\]', wanted at least one seed in both; run"),
     ],
 )
 def test_refused_statistics(call: Any, message: str) -> None:

@@ -36,9 +36,7 @@ def waiting_refused() -> Iterator[None]:
 @pytest.mark.usefixtures("waiting_refused")
 def test_a_step_never_waits_for_the_device(method: str, objective: str, scope: str) -> None:
     task = load_task({"name": "digits", "train_limit": 200}, seed=0).to("cuda")
-    settings = SearchSettings(
-        method=method, method_options={"scope": scope}, objective=objective, batch_size=32
-    )
+    settings = SearchSettings(method=method, method_options={"scope": scope}, objective=objective, batch_size=32)
     search = MaskSearch(SMALL, {task.id: task.classes}, settings, steps=6).to("cuda")
     optimizer = search.configure_optimizers()["optimizer"]
     stream = Task.stream([task], batch_size=32, seed=0)

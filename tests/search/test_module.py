@@ -70,9 +70,7 @@ def test_no_step_of_training_makes_the_host_wait(method, objective, scope, monke
 
     monkeypatch.setattr(base, "top_k_mask", top_k.top_k_mask_on_device)
     sources = tasks()
-    settings = SearchSettings(
-        method=method, method_options={"scope": scope}, objective=objective, batch_size=16
-    )
+    settings = SearchSettings(method=method, method_options={"scope": scope}, objective=objective, batch_size=16)
     search = MaskSearch(SMALL, {t.id: t.classes for t in sources}, settings, steps=10)
     optimizer = search.configure_optimizers()["optimizer"]
     batch = TaskDataModule(sources, batch_size=16, mixing="joint", seed=0).train_dataloader().step(0)
@@ -93,9 +91,7 @@ def test_a_random_head_is_masked_and_not_trained():
     search = MaskSearch(SMALL, {"digits": 10}, replace(FEW, objective="frozen_head", density=0.25), steps=6)
     (head,) = search.heads
     assert int((head.weight != 0).sum()) == round(0.25 * head.weight.numel())
-    trained = [
-        p for group in search.configure_optimizers()["optimizer"].param_groups for p in group["params"]
-    ]
+    trained = [p for group in search.configure_optimizers()["optimizer"].param_groups for p in group["params"]]
     assert {id(p) for p in trained} == {id(p) for learner in search.learners for p in learner.parameters()}
     ticket = find_ticket(
         tasks()[:1], SMALL, replace(FEW, objective="frozen_head", trainer={"max_steps": 80}), progress=False
@@ -111,9 +107,7 @@ def test_a_method_that_is_not_trained_is_no_module():
 
 def test_arguments_of_the_trainer_pass_and_those_that_change_numbers_change_the_ticket():
     plain = find_ticket(tasks(), SMALL, FEW, progress=False)
-    profiled = find_ticket(
-        tasks(), SMALL, FEW, progress=False, trainer={"log_every_n_steps": 1, "benchmark": False}
-    )
+    profiled = find_ticket(tasks(), SMALL, FEW, progress=False, trainer={"log_every_n_steps": 1, "benchmark": False})
     assert profiled.id == plain.id
     assert profiled.content_digest == plain.content_digest
     accumulated = replace(FEW, trainer={"max_steps": 6, "accumulate_grad_batches": 2})
@@ -136,9 +130,7 @@ def test_the_usual_values_enter_no_id():
     assert SearchSettings(**usual.to_dict()) == usual
     given = SearchSettings(method="biprop", method_options={"lr": 0.2}, trainer={"max_steps": 3}).given()
     assert given == {"method": "biprop", "method_options": {"lr": 0.2}, "trainer": {"max_steps": 3}}
-    assert SearchSettings(method="synflow", trainer={"max_steps": 3}, batch_size=4).given() == {
-        "method": "synflow"
-    }
+    assert SearchSettings(method="synflow", trainer={"max_steps": 3}, batch_size=4).given() == {"method": "synflow"}
 
 
 @pytest.mark.parametrize(
@@ -168,9 +160,7 @@ def test_callbacks_are_called_and_may_not_end_a_search_early(tmp_path):
     assert count.steps == 6
     settings = replace(FEW, trainer={"max_epochs": 4})
     stop = EarlyStopping("val/mean", mode="max", stopping_threshold=0.0)
-    with pytest.raises(
-        UltError, match=r"stopped after \d+ of \d+ steps, .* the same search goes on from there"
-    ):
+    with pytest.raises(UltError, match=r"stopped after \d+ of \d+ steps, .* the same search goes on from there"):
         find_ticket(tasks(), SMALL, settings, progress=False, callbacks=[stop], run_dir=tmp_path)
     resumed = find_ticket(tasks(), SMALL, settings, progress=False, run_dir=tmp_path, notice=lambda _: None)
     assert resumed.content_digest == find_ticket(tasks(), SMALL, settings, progress=False).content_digest

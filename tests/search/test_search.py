@@ -65,11 +65,7 @@ def test_every_method_makes_a_ticket_of_the_density_asked_for(method, norm, tmp_
 
 
 def test_the_same_settings_give_the_same_bits_and_another_seed_gives_others():
-    first, again, other = (
-        search(),
-        search(),
-        search(spec=replace(SMALL, seed=1), settings=replace(FEW, seed=1)),
-    )
+    first, again, other = (search(), search(), search(spec=replace(SMALL, seed=1), settings=replace(FEW, seed=1)))
     assert first.content_digest == again.content_digest
     assert first.id == again.id == ticket_id([task()], SMALL, FEW)
     assert other.id != first.id
@@ -99,9 +95,7 @@ def test_two_sources_share_one_mask_that_is_computed_once_per_step(mixing, monke
     calls = []
     update = METHODS.get("edge_popup").before_step
     monkeypatch.setattr(
-        METHODS.get("edge_popup"),
-        "before_step",
-        lambda self, step: (calls.append(step), update(self, step))[1],
+        METHODS.get("edge_popup"), "before_step", lambda self, step: (calls.append(step), update(self, step))[1]
     )
     ticket = search([task(), task("mnist5k")], settings=replace(FEW, mixing=mixing))
     assert set(ticket.provenance["validation"]) == {"digits", "mnist5k"}
@@ -111,16 +105,12 @@ def test_two_sources_share_one_mask_that_is_computed_once_per_step(mixing, monke
 
 
 def test_global_density_may_leave_one_layer_nothing_and_says_so():
-    with pytest.warns(
-        EmptyLayerWarning, match=r"keeps nothing of [03].weight: .* raise density, or set scope=layer"
-    ):
+    with pytest.warns(EmptyLayerWarning, match=r"keeps nothing of [03].weight: .* raise density, or set scope=layer"):
         ticket = search(settings=replace(trains(scope="global", lr=0.0), density=0.001), spec=SMALL)
     assert ticket.mask.kept == 1
 
 
-@pytest.mark.parametrize(
-    ("accuracies", "epochs"), [((0.2, 0.9, 0.5), 2), ((0.9, 0.2, 0.5), 1), ((0.2, 0.5, 0.9), 3)]
-)
+@pytest.mark.parametrize(("accuracies", "epochs"), [((0.2, 0.9, 0.5), 2), ((0.9, 0.2, 0.5), 1), ((0.2, 0.5, 0.9), 3)])
 def test_best_keeps_the_mask_of_the_best_epoch(accuracies, epochs, monkeypatch):
     """A constant rate, so that the mask after e epochs is that of a search of e epochs."""
     settings = trains(SearchSettings(trainer={"max_epochs": 3}, batch_size=32), lr=1.0, schedule="constant")
@@ -170,9 +160,7 @@ def test_scores_that_are_not_finite_are_one_sentence_and_leave_no_checkpoint(tmp
     with pytest.raises(
         UltError, match=r"The scores are not finite after step 1; nothing was saved over: try a smaller lr"
     ):
-        search(
-            settings=replace(trains(lr=9e29, weight_decay=1e20), trainer={"max_steps": 1}), run_dir=tmp_path
-        )
+        search(settings=replace(trains(lr=9e29, weight_decay=1e20), trainer={"max_steps": 1}), run_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -249,9 +237,7 @@ def test_force_leaves_a_running_search_its_checkpoint_until_it_holds_the_lock(tm
     assert said == []  # gone by then: neither resumed from nor found broken
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"text", [1, 2], {"global_step": 7}, {"global_step": "x", "ult": {}}]
-)
+@pytest.mark.parametrize("content", [b"", b"text", [1, 2], {"global_step": 7}, {"global_step": "x", "ult": {}}])
 def test_a_checkpoint_that_cannot_be_read_starts_anew(content, tmp_path):
     if isinstance(content, bytes):
         (tmp_path / "last.ckpt").write_bytes(content)
@@ -359,10 +345,7 @@ def test_mothers_that_do_not_fit_are_one_sentence(change, message):
         ),
         ({"densities": {"0.wieght": 0.5}}, r"densities: got '0.wieght'.*0.weight"),
         ({"density": 1e-5}, r"keeps none of the .* weights of 0.weight"),
-        (
-            {"loss_weights": (1.0, 2.0)},
-            r"loss_weights: got \[1.0, 2.0\], wanted one weight for each of 1 sources",
-        ),
+        ({"loss_weights": (1.0, 2.0)}, r"loss_weights: got \[1.0, 2.0\], wanted one weight for each of 1 sources"),
     ],
 )
 def test_bad_settings_are_one_sentence(change, message):

@@ -12,10 +12,7 @@ import pytest
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(280)]
 
 
-def test_two_seeds_make_two_tickets(
-    ult: Callable[..., subprocess.CompletedProcess[str]],
-    tmp_path: Path,
-) -> None:
+def test_two_seeds_make_two_tickets(ult: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     if shutil.which("sbatch") is None:
         pytest.skip("no Slurm here")
     done = ult(

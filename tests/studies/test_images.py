@@ -34,9 +34,7 @@ def test_the_ticket_is_as_good_as_the_monomials(tmp_path: Path) -> None:
     metrics = set(study_axes(NAME, {"fast": True}).panels)
     assert {row.metric for row in rows} == metrics == {"accuracy_digits"}
     for pool in (3, 4):
-        exact, ticket = (
-            next(r for r in rows if r.arm == arm and r.extra["x"] == pool) for arm in (EXACT, TICKET)
-        )
+        exact, ticket = (next(r for r in rows if r.arm == arm and r.extra["x"] == pool) for arm in (EXACT, TICKET))
         assert abs(exact.value - ticket.value) < 0.06  # 300 images to learn from, 359 to test on
         assert exact.value > 0.6
         assert exact.extra["features"] == ticket.extra["features"] == (54 if pool == 3 else 152)

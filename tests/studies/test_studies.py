@@ -81,9 +81,7 @@ def test_finished_points_are_not_measured_again(tmp_path: Path, monkeypatch: pyt
     store = RowStore(tmp_path)
     options = {"blocks": [4, 6], "pools": ["uniform"], "targets": 50, "seeds": [0]}
     first = run_study("block_size", options, store=store, notice=made.append)
-    assert (
-        len(made) == 2 + 2
-    )  # per block a simulation of two metrics and the law of the median; no law of the tail yet
+    assert len(made) == 2 + 2  # per block a simulation of two metrics and the law of the median; no law of the tail yet
     made.clear()
     assert run_study("block_size", options, store=store, notice=made.append) == first
     assert made == []
@@ -119,9 +117,7 @@ def test_simulated_errors_follow_the_laws() -> None:
         for n in (12, 14):
             law = rows[pool, "median_error", n, "law"]
             assert rows[pool, "median_error", n, "measured"] == pytest.approx(law, rel=0.25)
-    assert rows["uniform", "error_99", 14, "measured"] == pytest.approx(
-        rows["uniform", "error_99", 14, "law"], rel=1.0
-    )
+    assert rows["uniform", "error_99", 14, "measured"] == pytest.approx(rows["uniform", "error_99", 14, "law"], rel=1.0)
     assert _median_law("uniform", 20) == pytest.approx(1.7e-6, rel=0.1)  # 100,000 targets, simulated
     assert _tail_law("uniform", 15) == pytest.approx(3.0e-3, rel=0.5)
     assert _tail_law("product", 8) is None

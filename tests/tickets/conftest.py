@@ -69,11 +69,7 @@ def make_ticket(**changes: object) -> Ticket:
         "subnetwork": Mask(parts),
         "statistics": {"norm.running_mean": np.float32([1.5, -2]), "norm.running_var": np.float32([0.25, 4])},
         "fingerprint": "0" * 64,
-        "provenance": {
-            "id": "abc-1",
-            "method": "edge_popup",
-            "sources": [{"id": "mnist5k", "digest": "f" * 64}],
-        },
+        "provenance": {"id": "abc-1", "method": "edge_popup", "sources": [{"id": "mnist5k", "digest": "f" * 64}]},
         "constants": {"token": np.float32([[3]])},
         **changes,
     }

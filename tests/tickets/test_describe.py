@@ -25,11 +25,7 @@ PROVENANCE = {
     ],
     "validation": {"mnist5k:0-4": 0.9712, "cifar10_jpeg": 0.6},
     "seconds": 187.2,
-    "environment": {
-        "code_version": "0.1.0",
-        "versions": {"torch": "2.9.1"},
-        "device": "a processor, 2 cores",
-    },
+    "environment": {"code_version": "0.1.0", "versions": {"torch": "2.9.1"}, "device": "a processor, 2 cores"},
 }
 
 
@@ -160,9 +156,7 @@ def test_the_python_lines_run(full: Ticket, tmp_path: Path) -> None:
 
 
 def test_a_bare_ticket_has_no_empty_labels(make: Callable[..., Ticket]) -> None:
-    ticket = make(
-        provenance={}, statistics={}, constants={}, spec=MotherSpec("conv2", {"width": 1}, norm="none")
-    )
+    ticket = make(provenance={}, statistics={}, constants={}, spec=MotherSpec("conv2", {"width": 1}, norm="none"))
     text = describe(ticket)
     assert f"Ticket {ticket.id}" in text
     assert "Stored too   nothing: this ticket is a seed and bits" in text

@@ -93,8 +93,7 @@ def test_the_layout_is_the_documented_one(ticket: Ticket, tmp_path: Path) -> Non
 def test_writing_is_deterministic(make: Make) -> None:
     ticket = make()
     turned = make(
-        statistics=dict(reversed(ticket.statistics.items())),
-        provenance=dict(reversed(ticket.provenance.items())),
+        statistics=dict(reversed(ticket.statistics.items())), provenance=dict(reversed(ticket.provenance.items()))
     )
     assert turned.to_bytes() == ticket.to_bytes()
     assert Ticket.from_bytes(ticket.to_bytes()).to_bytes() == ticket.to_bytes()
@@ -120,12 +119,7 @@ def test_a_conv4_ticket_is_one_bit_per_parameter(make: Make) -> None:
         for layer, shape in enumerate(CONV4.values(), start=1)
         for kind in ("running_mean", "running_var")
     }
-    task = {
-        "id": "cifar10_jpeg:0-4",
-        "class_ids": list(range(100)),
-        "mean": [0.123456789] * 3,
-        "digest": "f" * 64,
-    }
+    task = {"id": "cifar10_jpeg:0-4", "class_ids": list(range(100)), "mean": [0.123456789] * 3, "digest": "f" * 64}
     provenance = {
         "id": "f" * 16,
         "sources": [task] * 4,
@@ -173,9 +167,7 @@ def test_every_flipped_bit_of_a_small_ticket_is_found() -> None:
 CONTENT = small_bytes()
 
 
-@given(
-    place=st.integers(0, 8 * len(CONTENT) - 1), more=st.sets(st.integers(0, 8 * len(CONTENT) - 1), max_size=5)
-)
+@given(place=st.integers(0, 8 * len(CONTENT) - 1), more=st.sets(st.integers(0, 8 * len(CONTENT) - 1), max_size=5))
 def test_any_flipped_bits_are_found(place: int, more: set[int]) -> None:
     flipped = bytearray(CONTENT)
     for bit in {place} | more:
@@ -211,9 +203,7 @@ def test_a_damaged_file_says_so(make: Make, place: str) -> None:
     }[place]
     changed = bytearray(content)
     changed[where] ^= 1
-    wanted = (
-        "my.ticket is damaged: its digest does not fit its content, so some bits have changed since it was"
-    )
+    wanted = "my.ticket is damaged: its digest does not fit its content, so some bits have changed since it was"
     assert refusal(bytes(changed)).startswith(wanted)
 
 
@@ -230,9 +220,7 @@ def test_every_truncation_says_so() -> None:
         if size < 9:
             assert said.startswith(f"my.ticket holds {size} bytes only: a truncated ticket, or none at all;")
         elif size >= 8 + len('{"__metadata__"'):
-            assert said.startswith(
-                f"my.ticket is truncated: it ends after {size:,} bytes, its header announces "
-            )
+            assert said.startswith(f"my.ticket is truncated: it ends after {size:,} bytes, its header announces ")
 
 
 def test_an_empty_file() -> None:
@@ -245,16 +233,12 @@ def test_an_empty_file() -> None:
 @pytest.mark.parametrize("name", ["absent.ticket", "a_file/below.ticket"])
 def test_a_missing_file(tmp_path: Path, name: str) -> None:
     (tmp_path / "a_file").write_bytes(CONTENT)
-    with pytest.raises(
-        TicketError, match=f"^ticket: got '.*{name}', wanted a file that is there; check the path"
-    ):
+    with pytest.raises(TicketError, match=f"^ticket: got '.*{name}', wanted a file that is there; check the path"):
         Ticket.load(tmp_path / name)
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(
-        TicketError, match=r"is a folder or device, not a ticket file; name the file itself.$"
-    ):
+    with pytest.raises(TicketError, match=r"is a folder or device, not a ticket file; name the file itself.$"):
         Ticket.load(tmp_path)
 
 
@@ -265,9 +249,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(
-        TicketError, match=r"t cannot be read: Permission denied; check its permissions and the disk.$"
-    ):
+    with pytest.raises(TicketError, match=r"t cannot be read: Permission denied; check its permissions and the disk.$"):
         Ticket.load(tmp_path / "t")
 
 
@@ -299,9 +281,7 @@ def test_nothing_is_executed(tmp_path: Path, protocol: int, wrap: Callable[[byte
     mark, path = tmp_path / "executed", tmp_path / "bait.ticket"
     payload = pickle.dumps(Bait(mark), protocol=protocol)
     path.write_bytes(wrap(payload))
-    with pytest.raises(
-        TicketError, match=r"bait.ticket is not a ticket but .*; nothing in it was run; name a file"
-    ):
+    with pytest.raises(TicketError, match=r"bait.ticket is not a ticket but .*; nothing in it was run; name a file"):
         Ticket.load(path)
     assert not mark.exists()
     pickle.loads(payload)
@@ -437,9 +417,7 @@ def test_a_tampered_seed_or_fingerprint_meets_another_mother(make: Make) -> None
     ]
     for change in changes:
         content = rewritten(ticket.to_bytes(), change)
-        with pytest.raises(
-            TicketError, match=r"^t: the mother drawn here has the fingerprint [0-9a-f]{64}, but the"
-        ):
+        with pytest.raises(TicketError, match=r"^t: the mother drawn here has the fingerprint [0-9a-f]{64}, but the"):
             Ticket.from_bytes(content, where="t")
 
 
@@ -482,9 +460,7 @@ def test_a_spec_and_a_provenance_that_tell_of_two_mothers(make: Make) -> None:
     told = {"config": {"mother": honest.spec.to_dict()}}
     assert Ticket.from_bytes(make(provenance=told).to_bytes()).spec == honest.spec
     other = {"config": {"mother": {**honest.spec.to_dict(), "seed": 99}}}
-    with pytest.raises(
-        TicketError, match=r"tampered with: .* its provenance tells of another mother than its spec"
-    ):
+    with pytest.raises(TicketError, match=r"tampered with: .* its provenance tells of another mother than its spec"):
         Ticket.from_bytes(make(provenance=other).to_bytes())
 
 

@@ -77,12 +77,7 @@ def test_kinds_of_numbers(kind: object) -> None:
 def test_masks_differ_by_bits_names_shapes_and_order() -> None:
     mask = Mask({"a": [1, 0], "b": [1]})
     assert mask == Mask({"a": [1, 0], "b": [1]})
-    for other in (
-        {"a": [1, 1], "b": [1]},
-        {"a": [1, 0], "c": [1]},
-        {"a": [[1, 0]], "b": [1]},
-        {"b": [1], "a": [1, 0]},
-    ):
+    for other in ({"a": [1, 1], "b": [1]}, {"a": [1, 0], "c": [1]}, {"a": [[1, 0]], "b": [1]}, {"b": [1], "a": [1, 0]}):
         assert mask != Mask(other)
     assert mask != "mask"
 
@@ -125,10 +120,7 @@ def test_refusals(parts: object, message: str) -> None:
         (np.zeros(3, np.uint8), "mask: got 'uint8 of shape"),
         (np.zeros(2, np.int8), "mask: got 'int8 of shape"),
         (np.zeros((1, 2), np.uint8), r"mask: got 'uint8 of shape \(1, 2\)'"),
-        (
-            np.array([0, 1], np.uint8),
-            "mask: got 'a set bit', wanted zeros after the last of its 9 parameters.",
-        ),
+        (np.array([0, 1], np.uint8), "mask: got 'a set bit', wanted zeros after the last of its 9 parameters."),
         (np.array([0, 64], np.uint8), "mask: got 'a set bit'"),
     ],
 )

@@ -13,9 +13,7 @@ from ult_lightning.tickets import InputSpec, MotherSpec, TicketError
 specs = st.builds(
     MotherSpec,
     net=st.sampled_from(["conv4", "torchvision", "ä net"]),
-    options=st.dictionaries(
-        st.text(max_size=4), st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4)
-    ),
+    options=st.dictionaries(st.text(max_size=4), st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4)),
     norm=st.sampled_from(["batch", "layer", "none"]),
     init=st.sampled_from(["signed_constant", "orthogonal"]),
     scale_fan=st.none() | st.floats(0.001, 1),

@@ -48,9 +48,7 @@ def test_ids_leave_out_drafts_and_locks(make: Make, tmp_path: Path) -> None:
 def test_an_unknown_id_gets_the_nearest(make: Make, tmp_path: Path) -> None:
     store = TicketStore(tmp_path)
     store.save(make(provenance={"id": "0123456789abcdef"}))
-    with pytest.raises(
-        TicketError, match=r"ticket id: got '0123', wanted one of .*; did you mean 0123456789abcdef\?$"
-    ):
+    with pytest.raises(TicketError, match=r"ticket id: got '0123', wanted one of .*; did you mean 0123456789abcdef\?$"):
         store.load("0123")
 
 
@@ -73,9 +71,7 @@ def test_a_store_of_another_version_is_refused_before_and_after(make: Make, tmp_
     store = TicketStore(tmp_path)
     store.save(make(provenance={"id": "abc"}))
     (tmp_path / "store.json").write_text('{"format":2}')
-    with pytest.raises(
-        UltError, match=r"store.json: got 2, wanted store format 1; a newer ult_lightning wrote"
-    ):
+    with pytest.raises(UltError, match=r"store.json: got 2, wanted store format 1; a newer ult_lightning wrote"):
         store.save(make(provenance={"id": "new"}))
     with pytest.raises(UltError, match=r"store.json: got 2"):
         TicketStore(tmp_path)

@@ -38,9 +38,7 @@ def test_bytes_do_without_a_file(ticket: Ticket) -> None:
 
 
 def test_a_stateless_ticket_is_a_seed_and_bits(make: Make, tmp_path: Path) -> None:
-    ticket = make(
-        statistics={}, constants={}, provenance={}, spec=MotherSpec("conv2", {"width": 1}, norm="layer")
-    )
+    ticket = make(statistics={}, constants={}, provenance={}, spec=MotherSpec("conv2", {"width": 1}, norm="layer"))
     again = Ticket.load(ticket.save(tmp_path / "t"))
     assert again == ticket
     assert again.statistics == {}
@@ -106,9 +104,7 @@ def test_arrays_and_provenance_are_copies(make: Make) -> None:
 
 
 def test_the_repr_is_short(ticket: Ticket) -> None:
-    assert (
-        repr(ticket) == f"Ticket(abc-1: conv2, density {ticket.density:.4g} of 21 parameters, by edge_popup)"
-    )
+    assert repr(ticket) == f"Ticket(abc-1: conv2, density {ticket.density:.4g} of 21 parameters, by edge_popup)"
 
 
 def test_weights_are_embedded_on_request_only(ticket: Ticket, tmp_path: Path) -> None:
@@ -134,9 +130,7 @@ def test_changed_weights_are_found(make: Make) -> None:
     first = Ticket.from_bytes(make().to_bytes(weights=True))
     weights = {name: part.copy() for name, part in (first.weights or {}).items()}
     weights["a.bias"][0] += 1
-    with pytest.raises(
-        TicketError, match=f"^x: the mother drawn here .* but the ticket names {first.fingerprint}"
-    ):
+    with pytest.raises(TicketError, match=f"^x: the mother drawn here .* but the ticket names {first.fingerprint}"):
         Ticket.from_bytes(dataclasses.replace(first, weights=weights).to_bytes(), where="x")
 
 
@@ -160,9 +154,7 @@ def test_another_mother_names_both_fingerprints(ticket: Ticket, tmp_path: Path) 
 
 def test_an_unknown_net_is_a_ticket_error(ticket: Ticket, tmp_path: Path) -> None:
     path = dataclasses.replace(ticket, spec=MotherSpec("conv9")).save(tmp_path / "t")
-    with pytest.raises(
-        TicketError, match=r"t: its mother cannot be drawn again: net: got 'conv9', wanted one of"
-    ):
+    with pytest.raises(TicketError, match=r"t: its mother cannot be drawn again: net: got 'conv9', wanted one of"):
         Ticket.load(path)
 
 
@@ -177,11 +169,7 @@ def test_a_module_of_ones_own(make: Make, tmp_path: Path) -> None:
     path = ticket.save(tmp_path / "t")
     again = Ticket.load(path, module=lambda: 11)
     assert again == ticket
-    ours, theirs, forgotten = (
-        again.network(),
-        again.network(module=lambda: 12),
-        Ticket.load(path, verify=False),
-    )
+    ours, theirs, forgotten = (again.network(), again.network(module=lambda: 12), Ticket.load(path, verify=False))
     assert np.array_equal(ours["a.weight"], ticket.network()["a.weight"])
     for other in (theirs, forgotten.network()):
         assert not np.array_equal(other["a.weight"], ours["a.weight"])
@@ -226,12 +214,7 @@ def test_refusals(make: Make, changes: dict[str, object], message: str) -> None:
 
 
 @pytest.mark.parametrize("call", ["write_bytes", "fsync"])
-def test_a_full_disk_leaves_nothing(
-    ticket: Ticket,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    call: str,
-) -> None:
+def test_a_full_disk_leaves_nothing(ticket: Ticket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     old = ticket.save(tmp_path / "old").read_bytes()
 
     def half(path: Path, data: bytes) -> int:
@@ -250,18 +233,12 @@ def test_a_full_disk_leaves_nothing(
     assert (tmp_path / "old").read_bytes() == old
 
 
-def test_a_read_only_folder_leaves_nothing(
-    ticket: Ticket,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_read_only_folder_leaves_nothing(ticket: Ticket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, data: bytes) -> int:
         raise OSError(30, "Read-only file system", str(path))
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(
-        UltError, match=r"^path: got '.*t', wanted .*; the disk is read-only: name another folder.$"
-    ):
+    with pytest.raises(UltError, match=r"^path: got '.*t', wanted .*; the disk is read-only: name another folder.$"):
         ticket.save(tmp_path / "t")
     assert os.listdir(tmp_path) == []
 

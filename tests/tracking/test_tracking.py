@@ -44,9 +44,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def warned(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     """The warnings of this room so far; each is one line."""
     with caplog.at_level(logging.WARNING, logger="ult_lightning.tracking"):
-        yield lambda: [
-            record.getMessage() for record in caplog.records if record.name == "ult_lightning.tracking"
-        ]
+        yield lambda: [record.getMessage() for record in caplog.records if record.name == "ult_lightning.tracking"]
     assert all("\n" not in record.getMessage() for record in caplog.records)
 
 
@@ -103,9 +101,7 @@ def test_names() -> None:
 
 
 def test_unknown_logger(tmp_path: Path) -> None:
-    with pytest.raises(
-        UltError, match=r"^logger: got 'wandbb', wanted one of csv, none, wandb; did you mean wandb"
-    ):
+    with pytest.raises(UltError, match=r"^logger: got 'wandbb', wanted one of csv, none, wandb; did you mean wandb"):
         make_logger("wandbb", run_dir=tmp_path)
 
 
@@ -169,13 +165,7 @@ def test_real_offline_run(tmp_path: Path, row: Row, warned: Callable[[], list[st
     files = list(where.glob("run-*.wandb"))
     assert len(files) == 1
     wanted = ("a_name", "a_group", "a_tag", "a_project", "0.4321", "1.25", "ticket_id", TICKET.id)
-    wanted = (
-        *wanted,
-        f"ticket-{TICKET.id}",
-        TICKET.fingerprint,
-        "mnist5k:0-4",
-        "digits@10/universal/accuracy",
-    )
+    wanted = (*wanted, f"ticket-{TICKET.id}", TICKET.fingerprint, "mnist5k:0-4", "digits@10/universal/accuracy")
     missing = [text for text in wanted if text.encode() not in written(files[0], wanted[-1])]
     assert missing == []
     assert warned() == []
@@ -255,18 +245,11 @@ def test_offline_or_not(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    base = {
-        "mode": "online",
-        "api_key": None,
-        "identity_token_file": None,
-        "base_url": "https://api.wandb.ai",
-    }
+    base = {"mode": "online", "api_key": None, "identity_token_file": None, "base_url": "https://api.wandb.ai"}
     assert is_offline(SimpleNamespace(**{**base, **settings}), offline) is wanted
 
 
-@pytest.mark.parametrize(
-    ("host", "wanted"), [("api.wandb.ai", True), ("wandb.mine.org", True), ("github.com", False)]
-)
+@pytest.mark.parametrize(("host", "wanted"), [("api.wandb.ai", True), ("wandb.mine.org", True), ("github.com", False)])
 def test_key_in_netrc(tmp_path: Path, host: str, wanted: bool) -> None:
     settings = SimpleNamespace(api_key=None, base_url="https://wandb.mine.org/")
     assert not has_key(settings)
@@ -287,19 +270,13 @@ def test_disabled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Calla
     assert warned() == []
 
 
-def test_init_that_fails(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    warned: Callable[[], list[str]],
-) -> None:
+def test_init_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warned: Callable[[], list[str]]) -> None:
     def init(**_wanted: Any) -> None:
         raise RuntimeError("the service is gone\nwith details")
 
     monkeypatch.setattr(wandb, "init", init)
     assert make_logger("wandb", run_dir=tmp_path / "run") is None
-    assert warned() == [
-        "wandb: could not start, the run goes on without it (RuntimeError: the service is gone)"
-    ]
+    assert warned() == ["wandb: could not start, the run goes on without it (RuntimeError: the service is gone)"]
 
 
 def test_run_folder_on_a_full_disk(
@@ -344,10 +321,7 @@ def test_network_that_fails_at_the_start_keeps_the_run_offline(
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(wandb, "init", init)
     logger: Any = make_logger("wandb", run_dir=tmp_path / "run")
-    assert tried == [
-        ("online", "kept"),
-        ("offline", None),
-    ]  # the service calls an id in use after a failed start
+    assert tried == [("online", "kept"), ("offline", None)]  # the service calls an id in use after a failed start
     assert (tmp_path / "run" / RUN_ID_FILE).read_text() == "kept\n"
     assert logger.offline
     assert warned() == [
@@ -530,9 +504,7 @@ print("the end")
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for wandb's service in /proc")
 def test_a_service_that_dies_ends_in_no_traceback(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED_SERVICE], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", KILLED_SERVICE], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["killed", "the end"]
     assert "could not log metrics" in done.stderr

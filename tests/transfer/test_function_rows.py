@@ -108,9 +108,7 @@ def test_what_changes_a_row_is_in_its_id(ticket: Ticket) -> None:
         measured(a_ticket(seed=1)),
     ]
     assert len({base, *(rows[0].id for rows in others)}) == 6
-    assert (
-        measured(ticket, options={"rcond": 1e-10, "points": None})[0].id == base
-    )  # defaults are the same thing
+    assert measured(ticket, options={"rcond": 1e-10, "points": None})[0].id == base  # defaults are the same thing
 
 
 def test_the_certificate_is_asked_for_and_told(ticket: Ticket, monkeypatch: pytest.MonkeyPatch) -> None:

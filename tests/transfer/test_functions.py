@@ -16,26 +16,14 @@ from torch import Tensor, nn
 
 from ult_lightning.base import UltError
 from ult_lightning.data import FunctionTask, exponents_up_to, load_functions
-from ult_lightning.heads import (
-    FUNCTION_HEADS,
-    FrozenError,
-    least_squares,
-)
+from ult_lightning.heads import FUNCTION_HEADS, FrozenError, least_squares
 from ult_lightning.transfer import transfer_functions
 
 
 class Monomials(nn.Module):
     """Points (b, 1, 1, d) to all their monomials up to a degree, as a frozen network would give them."""
 
-    def __init__(
-        self,
-        inputs: int,
-        degree: int,
-        *,
-        error: float = 0.0,
-        range: str = "unit",
-        shape: Any = None,
-    ):
+    def __init__(self, inputs: int, degree: int, *, error: float = 0.0, range: str = "unit", shape: Any = None):
         super().__init__()
         self.exponents = torch.from_numpy(exponents_up_to(inputs, degree)[1:])
         self.scale = nn.Parameter(torch.tensor(1.0), requires_grad=False)
@@ -49,9 +37,7 @@ class Monomials(nn.Module):
         assert tuple(x.shape[1:]) == tuple(self.spec.input.shape)
         self.rows += len(x)
         features = (x.flatten(1).double()[:, None] ** self.exponents).prod(2)
-        return self.scale * (
-            features + self.error * torch.cos(300 * x.flatten(1).double().sum(1, keepdim=True))
-        )
+        return self.scale * (features + self.error * torch.cos(300 * x.flatten(1).double().sum(1, keepdim=True)))
 
     def fingerprint(self) -> str:
         return hashlib.sha256(self.scale.detach().numpy().tobytes()).hexdigest()

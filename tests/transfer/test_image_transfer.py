@@ -82,9 +82,7 @@ def test_a_network_that_changes_yields_no_result(network: Any, task: Any) -> Non
 
 def test_a_trainable_network_is_refused(network: Any, task: Any) -> None:
     network.requires_grad_(True)
-    with pytest.raises(
-        FrozenError, match=r"trainable parameters; take a frozen one, as Ticket.network\(\) gives it"
-    ):
+    with pytest.raises(FrozenError, match=r"trainable parameters; take a frozen one, as Ticket.network\(\) gives it"):
         transfer(network, task)
 
 
@@ -127,12 +125,7 @@ def test_features_of_another_shape_are_refused(network: Any, task: Any) -> None:
         ({"batch_size": 0}, "batch_size: got 0, wanted a whole number of at least 1"),
     ],
 )
-def test_bad_arguments_get_one_sentence(
-    network: Any,
-    task: Any,
-    arguments: dict[str, Any],
-    message: str,
-) -> None:
+def test_bad_arguments_get_one_sentence(network: Any, task: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UltError, match=message):
         transfer(network, task, **arguments)
 
@@ -152,14 +145,10 @@ def test_a_gpu_finds_the_same(networks: Any, task: Any, head: str) -> None:
 
     class There(type(task)):  # type: ignore[misc]
         def to(self, device: str) -> Any:
-            splits = (
-                type(p)(p.images.to(device), p.labels.to(device)) for p in (self.train, self.valid, self.test)
-            )
+            splits = (type(p)(p.images.to(device), p.labels.to(device)) for p in (self.train, self.valid, self.test))
             return type(task)(self.classes, *splits)
 
-    there = transfer(
-        networks(), There(task.classes, task.train, task.valid, task.test), head=head, device="cuda"
-    )
+    there = transfer(networks(), There(task.classes, task.train, task.valid, task.test), head=head, device="cuda")
     assert there.fingerprint_after == here.fingerprint_before
     assert there.fit.head.weight.is_cuda
     assert abs(there.accuracy - here.accuracy) <= 0.05

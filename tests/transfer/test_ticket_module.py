@@ -57,7 +57,10 @@ def accuracies_of(loop: pl.Trainer, module: TicketModule, data: TaskDataModule) 
 
 @pytest.mark.parametrize("mixing", ["alternate", "joint"])
 def test_it_fits_tests_predicts_and_loads_from_its_checkpoint(
-    ticket: Ticket, tasks: list[Task], mixing: str, tmp_path: Path
+    ticket: Ticket,
+    tasks: list[Task],
+    mixing: str,
+    tmp_path: Path,
 ) -> None:
     data, module = data_of(tasks, mixing=mixing), TicketModule(ticket, CLASSES)
     before = module.network.fingerprint()
@@ -91,7 +94,9 @@ def test_it_fits_tests_predicts_and_loads_from_its_checkpoint(
 
 
 def test_a_fit_that_goes_on_is_the_fit_that_was_not_interrupted(
-    ticket: Ticket, tasks: list[Task], tmp_path: Path
+    ticket: Ticket,
+    tasks: list[Task],
+    tmp_path: Path,
 ) -> None:
     whole = TicketModule(ticket, CLASSES, schedule="constant")
     trainer(tmp_path, max_epochs=2).fit(whole, datamodule=data_of(tasks))
@@ -107,7 +112,11 @@ def test_a_fit_that_goes_on_is_the_fit_that_was_not_interrupted(
 
 @pytest.mark.parametrize("mixing", ["alternate", "joint"])
 def test_no_step_of_training_makes_the_host_wait(
-    ticket: Ticket, tasks: list[Task], mixing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ticket: Ticket,
+    tasks: list[Task],
+    mixing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits: list[list[str]] = []
     step = TicketModule.training_step
@@ -128,9 +137,7 @@ def test_no_step_of_training_makes_the_host_wait(
     assert waits == [[]] * len(waits)
 
 
-def test_the_network_is_frozen_whatever_is_done_to_it(
-    ticket: Ticket, tasks: list[Task], tmp_path: Path
-) -> None:
+def test_the_network_is_frozen_whatever_is_done_to_it(ticket: Ticket, tasks: list[Task], tmp_path: Path) -> None:
     module = TicketModule(ticket, CLASSES, schedule="constant")
     module.train()
     assert not any(part.training for part in module.network.modules())
@@ -166,9 +173,7 @@ def test_ridge_heads_are_those_of_transfer(ticket: Ticket, tasks: list[Task], tm
     assert result["test/theirs"] == pytest.approx(transfer(ticket.network(), tasks[1], options={"lambdas": [10.0]}).accuracy)  # type: ignore[arg-type]  # fmt: skip
 
 
-def test_training_goes_on_from_the_function_that_ridge_found(
-    ticket: Ticket, tasks: list[Task], tmp_path: Path
-) -> None:
+def test_training_goes_on_from_the_function_that_ridge_found(ticket: Ticket, tasks: list[Task], tmp_path: Path) -> None:
     """Standardising a head's features by its first batch leaves what it computes."""
     module = TicketModule(ticket, CLASSES, lr=1e-12, schedule="constant")
     module.fit_ridge(data_of(tasks))
@@ -257,7 +262,10 @@ def test_data_of_other_tasks_are_refused(ticket: Ticket, tasks: list[Task], tmp_
     ],
 )
 def test_what_it_does_not_take_is_one_sentence(
-    ticket: Ticket, tasks: dict[str, int], options: dict[str, Any], message: str
+    ticket: Ticket,
+    tasks: dict[str, int],
+    options: dict[str, Any],
+    message: str,
 ) -> None:
     with pytest.raises(UltError, match=message):
         TicketModule(ticket, tasks, **options)
@@ -275,7 +283,10 @@ def test_a_loss_that_is_not_finite_ends_the_fit(ticket: Ticket, tasks: list[Task
 
 
 def test_the_example_of_its_docstring_runs(
-    ticket: Ticket, tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ticket: Ticket,
+    tasks: list[Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ticket.save(tmp_path / "my.ticket")
     monkeypatch.chdir(tmp_path)

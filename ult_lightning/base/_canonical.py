@@ -57,11 +57,7 @@ def _check(images: Tensor) -> None:
     if images.dtype == torch.uint8:
         return
     if not images.dtype.is_floating_point:
-        raise fault(
-            "images", str(images.dtype), "uint8 or floating point", "convert them with images.to(...)"
-        )
+        raise fault("images", str(images.dtype), "uint8 or floating point", "convert them with images.to(...)")
     if images.numel() and not bool(((images >= 0) & (images <= 1)).all()):
         low, high = float(images.min()), float(images.max())
-        raise fault(
-            "images", f"values from {low:g} to {high:g}", "floats in [0, 1]", "divide by 255, or pass uint8"
-        )
+        raise fault("images", f"values from {low:g} to {high:g}", "floats in [0, 1]", "divide by 255, or pass uint8")

@@ -14,13 +14,7 @@ class UltError(Exception):
     """Something a user can cause and mend: its text is one sentence, shown without a traceback."""
 
 
-def fault(
-    argument: str,
-    got: object,
-    wanted: str,
-    mend: str = "",
-    error: type[UltError] = UltError,
-) -> UltError:
+def fault(argument: str, got: object, wanted: str, mend: str = "", error: type[UltError] = UltError) -> UltError:
     """The error "argument: got ..., wanted ...; mend." for the caller to raise.
 
     `error` is the class of the result; a long `got` is shortened in its middle.

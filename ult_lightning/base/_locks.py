@@ -12,11 +12,7 @@ from ult_lightning.base._files import unwritable
 
 
 @contextmanager
-def file_lock(
-    path: str | os.PathLike[str],
-    *,
-    waiting: Callable[[str], None] | None = None,
-) -> Iterator[None]:
+def file_lock(path: str | os.PathLike[str], *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; a killed holder leaves it free.
 
     Where another process (or thread) holds it, `waiting` is told so once, in one sentence, and then this call

@@ -35,9 +35,7 @@ def once(
         return found[0]
 
     lock = final.with_name(final.name + ".lock")
-    with file_lock(
-        lock, waiting=lambda _: tell(f"{final} is being made by another process; waiting for it.")
-    ):
+    with file_lock(lock, waiting=lambda _: tell(f"{final} is being made by another process; waiting for it.")):
         if not force and (found := _loaded(final, load, tell)) is not None:
             return found[0]
         value = make()

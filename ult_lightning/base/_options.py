@@ -59,10 +59,7 @@ def option(
     distinct: bool = False,
 ) -> Any:
     """A field of an `Options` dataclass: its default, and the range of its values (of each entry, for a tuple)."""
-    return field(
-        default=default,
-        metadata={"range": Range(least, above, most, below, tuple(choices), distinct)},
-    )
+    return field(default=default, metadata={"range": Range(least, above, most, below, tuple(choices), distinct)})
 
 
 @dataclass(frozen=True)
@@ -144,9 +141,7 @@ def _checked(hint: Any, limits: Range, value: Any, key: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise fault(key, value, "keys with values")
-        return {
-            str(name): _checked(arguments[1], limits, one, f"{key}.{name}") for name, one in value.items()
-        }
+        return {str(name): _checked(arguments[1], limits, one, f"{key}.{name}") for name, one in value.items()}
     return _plain_value(hint, limits, value, key)
 
 

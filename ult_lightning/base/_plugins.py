@@ -39,9 +39,7 @@ def plugin_file(file: str | Path) -> Path:
     """The path of a plugin, absolute; raises UltError where it is no Python file."""
     path = Path(file).expanduser().resolve()
     if path.suffix != ".py" or not path.is_file():
-        raise fault(
-            "plugins", str(file), "a Python file that is there", "for example 'plugins=[my_method.py]'"
-        )
+        raise fault("plugins", str(file), "a Python file that is there", "for example 'plugins=[my_method.py]'")
     return path
 
 

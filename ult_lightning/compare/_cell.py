@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ult_lightning.base import NUMERICS, Options, read_options
 from ult_lightning.data import Task, TaskSpec, load_task, seen_by
 from ult_lightning.heads import HEADS
-from ult_lightning.results import (
-    flat,
-    head_settings,
-    mother_settings,
-    search_settings,
-    task_settings,
-    without,
-)
+from ult_lightning.results import flat, head_settings, mother_settings, search_settings, task_settings, without
 from ult_lightning.search import Learner, SearchSettings, search_once, ticket_id
 from ult_lightning.tickets import MotherSpec, Ticket, TicketStore
 
@@ -117,9 +110,7 @@ class Cell:
         the target where there is none).
         """
         search, sources = self.search, self.unseen_sources or [self.task]
-        stream = sources[0].stream(
-            sources, batch_size=search.batch_size, mixing=search.mixing, seed=self.seed
-        )
+        stream = sources[0].stream(sources, batch_size=search.batch_size, mixing=search.mixing, seed=self.seed)
         return search.steps(len(stream))
 
     @property

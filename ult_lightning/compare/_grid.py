@@ -38,15 +38,8 @@ def run_grid(
     Everything that can be checked is checked before the first search. Raises ``UltError``, among others for an arm that
     needs unseen sources where every source is the target.
     """
-    data = {
-        "data_dir": data_dir,
-        "cache_dir": cache_dir,
-        "download": download,
-        "notice": without_repeats(notice),
-    }
-    machine = Machine(
-        TicketStore(store), data, device=device, trainer=dict(trainer or {}), notice=notice, force=force
-    )
+    data = {"data_dir": data_dir, "cache_dir": cache_dir, "download": download, "notice": without_repeats(notice)}
+    machine = Machine(TicketStore(store), data, device=device, trainer=dict(trainer or {}), notice=notice, force=force)
     rows = RowStore(store)
     check_grid(settings, machine)
     count = len(settings.seeds) * len(settings.targets) * len(settings.arms)
@@ -56,9 +49,7 @@ def run_grid(
             row, reused = run_cell(cell, arm, rows)
             found.append(row)
             note = "from the store" if reused else f"{row.seconds['total']:.0f} s"
-            notice(
-                f"[{number}/{count}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})"
-            )
+            notice(f"[{number}/{count}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})")
             advance()
     return found
 
@@ -74,12 +65,7 @@ def _bar(count: int, *, shown: bool) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     # the mean over all cells so far: those of one seed differ by a factor of a hundred
-    columns = (
-        SpinnerColumn(),
-        *Progress.get_default_columns()[:3],
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
+    columns = (SpinnerColumn(), *Progress.get_default_columns()[:3], TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, speed_estimate_period=1e9) as bar:
         task = bar.add_task("cells", total=count)
         yield lambda: bar.advance(task)

@@ -103,9 +103,7 @@ def accuracy(cell: Cell, model: EndToEnd, part: Literal["valid", "test"]) -> flo
 
 
 def _trainer(cell: Cell, **length: int) -> Any:
-    rest = {
-        name: value for name, value in cell.search.trainer.items() if name not in ("max_epochs", "max_steps")
-    }
+    rest = {name: value for name, value in cell.search.trainer.items() if name not in ("max_epochs", "max_steps")}
     return make_trainer({**cell.machine.trainer, **rest, **length}, device=cell.machine.device)
 
 
@@ -188,9 +186,7 @@ def validated_rate(cell: Cell, *, masked: bool = False) -> Pilot:
         write_text(path, json.dumps({"config": config, **found}))
         tried = ", ".join(f"{rate:g} {_percent(score)}" for rate, score in grid.path)
         edge = f"; the best, {grid.best:g}, is still at the edge" if grid.edge else ""
-        cell.machine.notice(
-            f"learning rates of {'finetuned' if masked else 'dense'} on {cell.task.id}: {tried}{edge}"
-        )
+        cell.machine.notice(f"learning rates of {'finetuned' if masked else 'dense'} on {cell.task.id}: {tried}{edge}")
         return pilot
 
     pilot = once(path, make, _load_pilot, force=cell.machine.forced(name), notice=cell.machine.notice)

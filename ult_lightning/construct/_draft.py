@@ -60,12 +60,7 @@ class Layer:
         """The same layer with weights (out, in); a 1x1 convolution has no more. Masks are shared."""
         out = len(self.v)
         return Layer(
-            self.name,
-            self.u.reshape(out, -1),
-            self.v,
-            self.weight_mask.reshape(out, -1),
-            self.bias_mask,
-            self.scale,
+            self.name, self.u.reshape(out, -1), self.v, self.weight_mask.reshape(out, -1), self.bias_mask, self.scale
         )
 
 

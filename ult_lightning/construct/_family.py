@@ -73,13 +73,7 @@ def construct_once(
     for name in member.files:
         if name in values:
             values[name] = _file_digest(values[name])
-    request = {
-        "family": family,
-        "seed": seed,
-        "options": values,
-        "made_by": "construct",
-        "numerics": NUMERICS,
-    }
+    request = {"family": family, "seed": seed, "options": values, "made_by": "construct", "numerics": NUMERICS}
     index = store.root / "constructed" / f"{digest(request)[:16]}.json"
     made: list[Ticket] = []
 

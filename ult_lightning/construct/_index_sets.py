@@ -44,7 +44,5 @@ def frequencies(inputs: int, bound: int) -> Rows:
 
 def count_frequencies(inputs: int, bound: int) -> int:
     """How many rows `frequencies` has, without listing them."""
-    inside: int = sum(
-        2**j * math.comb(inputs, j) * math.comb(bound, j) for j in range(min(inputs, bound) + 1)
-    )
+    inside: int = sum(2**j * math.comb(inputs, j) * math.comb(bound, j) for j in range(min(inputs, bound) + 1))
     return (inside - 1) // 2

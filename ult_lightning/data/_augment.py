@@ -83,13 +83,7 @@ def checked_policy(policy: object) -> str:
     return policy
 
 
-def augment(
-    images: Tensor,
-    policy: str,
-    *,
-    generator: torch.Generator,
-    rows: slice = slice(None),
-) -> Tensor:
+def augment(images: Tensor, policy: str, *, generator: torch.Generator, rows: slice = slice(None)) -> Tensor:
     """Images (b, c, h, w) under a policy, in their shape and dtype: "none", "shift" (random crop, padded by 4), or
     "crop_flip" (the same, and mirrored at random).
 

@@ -84,13 +84,7 @@ def content_digest(parts: Mapping[str, Split], classes: int) -> str:
     return state.hexdigest()
 
 
-def _present(
-    source: Source,
-    data_dir: Path,
-    *,
-    download: bool,
-    notice: Callable[[str], None] | None,
-) -> list[Path]:
+def _present(source: Source, data_dir: Path, *, download: bool, notice: Callable[[str], None] | None) -> list[Path]:
     """The source's files, downloaded where they are missing and that is wanted."""
     files = source.files(data_dir)
     if all(file.is_file() for file in files):
@@ -125,11 +119,7 @@ def _made(source: Source, data_dir: Path) -> DataSet:
 
 
 def _arrays(parts: Mapping[str, Split]) -> dict[str, Tensor]:
-    return {
-        f"{part}_{kind}": getattr(split, kind)
-        for part, split in parts.items()
-        for kind in ("images", "labels")
-    }
+    return {f"{part}_{kind}": getattr(split, kind) for part, split in parts.items() for kind in ("images", "labels")}
 
 
 def _save(made: DataSet, path: Path, key: str) -> None:

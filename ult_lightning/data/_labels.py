@@ -70,10 +70,7 @@ def label_table(labels: str | None, classes: int, *, task: str) -> tuple[int, ..
         kept = _listed(labels)
         if kept[-1] >= classes:
             raise data_fault(
-                "labels",
-                labels,
-                f"classes from 0 to {classes - 1}",
-                f"{task.partition(':')[0]} has no others",
+                "labels", labels, f"classes from 0 to {classes - 1}", f"{task.partition(':')[0]} has no others"
             )
         table = tuple(kept.index(label) if label in kept else DROPPED for label in range(classes))
     if len(set(table) - {DROPPED}) < 2:

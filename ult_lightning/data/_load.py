@@ -85,9 +85,7 @@ def load_task(
     return task
 
 
-def _parts(
-    whole: DataSet, table: tuple[int, ...], spec: TaskSpec, *, seed: int
-) -> tuple[Split, Split, Split]:
+def _parts(whole: DataSet, table: tuple[int, ...], spec: TaskSpec, *, seed: int) -> tuple[Split, Split, Split]:
     """Training, validation and test part under a label map and the limits of the spec."""
     mapped = {part: _mapped(split, table) for part, split in whole.parts.items()}
     for part, word in (("valid", "validation"), ("test", "test")):
@@ -163,9 +161,7 @@ def _worth_saying(task: Task) -> Iterator[str]:
             f" and {len(absent) - _NAMED} more of its {task.classes}" if len(absent) > _NAMED else ""
         )
         told = f"The {word} split of {task.id} has no image of class{'es' if several else ''} {listed}"
-        silent = (
-            f", so its accuracy says nothing of {'those' if several else 'that'}" if split == "test" else ""
-        )
+        silent = f", so its accuracy says nothing of {'those' if several else 'that'}" if split == "test" else ""
         yield f"{told}{silent}."
 
 

@@ -100,9 +100,7 @@ def canonical_split(images: Tensor, labels: Tensor, *, what: str) -> Split:
     if len(images) == 0:
         raise data_fault(what, "no images", "at least one image", "look into its files")
     if images.dtype != torch.uint8:
-        raise data_fault(
-            what, f"images of type {images.dtype}", "uint8", "scale them to 0 to 255 and round them"
-        )
+        raise data_fault(what, f"images of type {images.dtype}", "uint8", "scale them to 0 to 255 and round them")
     if labels.dtype.is_floating_point or labels.dtype == torch.bool:
         raise data_fault(what, f"labels of type {labels.dtype}", "integers", "number the classes from 0")
     if int(labels.min()) < 0:
@@ -119,11 +117,7 @@ def assemble(raw: Raw, *, name: str) -> tuple[dict[str, Split], int]:
         DataError: labels out of range, a class without a training image, fewer than two classes.
     """
     given = {"train": raw.train, "valid": raw.valid, "test": raw.test}
-    parts = {
-        part: canonical_split(*pair, what=f"{name} {part}")
-        for part, pair in given.items()
-        if pair is not None
-    }
+    parts = {part: canonical_split(*pair, what=f"{name} {part}") for part, pair in given.items() if pair is not None}
     train = parts["train"]
     classes = int(train.labels.max()) + 1 if raw.classes is None else raw.classes
     _check_classes(parts, classes, name=name, stated=raw.classes is not None)
@@ -134,8 +128,7 @@ def assemble(raw: Raw, *, name: str) -> tuple[dict[str, Split], int]:
         parts |= {"train": train.take(torch.from_numpy(first)), "test": train.take(torch.from_numpy(second))}
     if len({part.images.shape[1] for part in parts.values()}) > 1:  # grey in one part, colour in another
         parts = {
-            part: Split(split.images.expand(-1, 3, -1, -1).contiguous(), split.labels)
-            for part, split in parts.items()
+            part: Split(split.images.expand(-1, 3, -1, -1).contiguous(), split.labels) for part, split in parts.items()
         }
     return parts, classes
 

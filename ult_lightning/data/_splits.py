@@ -81,11 +81,7 @@ def train_test(labels: Index) -> tuple[Index, Index]:
 
 
 def train_valid(
-    labels: Index,
-    *,
-    seed: int,
-    train_limit: int | None = None,
-    valid_limit: int | None = None,
+    labels: Index, *, seed: int, train_limit: int | None = None, valid_limit: int | None = None,
 ) -> tuple[Index, Index]:
     """Training and validation part of a training split, both stratified by `seed`.
 

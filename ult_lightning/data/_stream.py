@@ -146,13 +146,7 @@ class TaskBatches:
     """One split of one task in order, each image once, as `TaskBatch`; for validation and test loops."""
 
     def __init__(
-        self,
-        task: Task,
-        split: Part,
-        *,
-        position: int = 0,
-        batch_size: int = 500,
-        range: Range = "standardized",
+        self, task: Task, split: Part, *, position: int = 0, batch_size: int = 500, range: Range = "standardized",
     ) -> None:
         _positive("batch_size", batch_size)
         self.task = task

@@ -125,19 +125,13 @@ class Task:
         return self._floats(images, range), part.labels.index_select(0, index[rows])
 
     def batches(
-        self,
-        split: Part,
-        batch_size: int = 500,
-        *,
-        range: Range = "standardized",
+        self, split: Part, batch_size: int = 500, *, range: Range = "standardized",
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """All images of a split in order, each once, as (x, y) like `batch`; the last batch may be smaller."""
         part = self.part(split)
         if batch_size < 1:
             raise data_fault("batch_size", batch_size, "1 or more", "500 is usual")
-        for images, labels in zip(
-            *(torch.split(both, batch_size) for both in (part.images, part.labels)), strict=True
-        ):
+        for images, labels in zip(*(torch.split(both, batch_size) for both in (part.images, part.labels)), strict=True):
             yield self._floats(images, range), labels
 
     @staticmethod

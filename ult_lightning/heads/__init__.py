@@ -7,14 +7,7 @@ from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, LinearHe
 from ult_lightning.heads._logistic import LogisticSolver
 from ult_lightning.heads._lstsq import FUNCTION_HEADS, FunctionFit, least_squares
 from ult_lightning.heads._ridge import LAMBDAS, RidgeStatistics, ridge_path, ridge_path_dual
-from ult_lightning.heads._task_model import (
-    SavedHead,
-    TaskModel,
-    TaskModelError,
-    check_head,
-    read_heads,
-    write_heads,
-)
+from ult_lightning.heads._task_model import SavedHead, TaskModel, TaskModelError, check_head, read_heads, write_heads
 
 __all__ = [
     "FUNCTION_HEADS",

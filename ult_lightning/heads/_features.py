@@ -55,9 +55,7 @@ class FeatureStream:
             mend = "tasks are served as 3x32x32 images; search a ticket on tasks, or give it an adapter (input.adapter=pool16)"
             raise fault("network", tuple(network.spec.input.shape), f"an input of shape {CANONICAL}", mend)
         if any(p.requires_grad for p in network.parameters()):
-            raise FrozenError(
-                "The network has trainable parameters; take a frozen one, as Ticket.network() gives it."
-            )
+            raise FrozenError("The network has trainable parameters; take a frozen one, as Ticket.network() gives it.")
         self.precision = precision
         self.device = torch.device(device)
         fitting = BATCH_SIZES[precision] if self.device.type == "cpu" else GPU_BATCH_SIZE

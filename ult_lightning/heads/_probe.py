@@ -99,13 +99,7 @@ class Probe(LightningModule):
         return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases))
 
 
-def train_probe(
-    stream: FeatureStream,
-    rates: tuple[float, ...],
-    options: SgdOptions,
-    *,
-    seed: int,
-) -> HeadPath:
+def train_probe(stream: FeatureStream, rates: tuple[float, ...], options: SgdOptions, *, seed: int) -> HeadPath:
     """Train one head per rate through Lightning, quietly, without logger or checkpoints."""
     rates = tuple(rate for rate in rates if rate < torch.finfo(torch.float32).max)  # others diverge at once
     order = Order(stream.sizes["train"], options.batch_size, seed)
@@ -124,9 +118,7 @@ def train_probe(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keeps Lightning's notices about devices, clusters and tips off the terminal for the block."""
-    loggers = [
-        logging.getLogger(name) for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero")
-    ]
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

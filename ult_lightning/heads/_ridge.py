@@ -101,12 +101,7 @@ class RidgeStatistics:
                 "The features are too large for float32 products; search with norm=batch or norm=layer, or with "
                 "another init."
             )
-        return (
-            self._shift.double() + offset,
-            gram,
-            self._class_sums - torch.outer(self._counts, offset),
-            self._counts,
-        )
+        return (self._shift.double() + offset, gram, self._class_sums - torch.outer(self._counts, offset), self._counts)
 
     def _flush(self) -> None:
         rows, labels = self._chunk[: self._filled], self._labels[: self._filled]
@@ -144,9 +139,7 @@ def shifted_solves(upper: Floats, right: Floats, shifts: Sequence[float]) -> Flo
     if size == 1:
         alone: Floats = right[None] / (upper[0, 0] + np.asarray(shifts, dtype=np.float64))[:, None, None]
         return alone
-    factor, diagonal, beside, tau, info = lapack.dsytrd(
-        upper.T, lower=1, lwork=_LAPACK_BLOCK * size, overwrite_a=1
-    )
+    factor, diagonal, beside, tau, info = lapack.dsytrd(upper.T, lower=1, lwork=_LAPACK_BLOCK * size, overwrite_a=1)
     assert info == 0
     reflectors = np.asfortranarray(factor[1:, :-1])
     rotated = _apply(reflectors, tau, right, "T")
@@ -182,12 +175,7 @@ def ridge_path(statistics: RidgeStatistics, lambdas: Sequence[float] = LAMBDAS) 
     return _folded(values, solved, mean, inverse, counts)
 
 
-def ridge_path_dual(
-    features: Tensor,
-    labels: Tensor,
-    classes: int,
-    lambdas: Sequence[float] = LAMBDAS,
-) -> HeadPath:
+def ridge_path_dual(features: Tensor, labels: Tensor, classes: int, lambdas: Sequence[float] = LAMBDAS) -> HeadPath:
     """The same heads from features (n, d) themselves: an n by n system instead of d by d, for n < d."""
     n = len(features)
     wide = features.double()
@@ -196,16 +184,12 @@ def ridge_path_dual(
     inverse = inverse_std(wide.square().mean(0), mean)
     wide *= inverse
     if not bool(torch.isfinite(wide).all()):
-        raise UltError(
-            "The features are too large to be standardised; search with norm=batch or another init."
-        )
+        raise UltError("The features are too large to be standardised; search with norm=batch or another init.")
     chosen = torch.nn.functional.one_hot(labels, classes).double()
     counts = chosen.sum(0)
     kernel = (wide @ wide.T).cpu().numpy()
     values = sorted(lambdas, reverse=True)
-    solved = shifted_solves(
-        kernel, (chosen - counts / n).cpu().numpy(), [value * n for value in values]
-    )  # (l, n, k)
+    solved = shifted_solves(kernel, (chosen - counts / n).cpu().numpy(), [value * n for value in values])  # (l, n, k)
     weights = wide.T.cpu().numpy() @ solved  # (l, d, k)
     return _folded(values, weights, mean, inverse, counts)
 
@@ -216,19 +200,11 @@ def inverse_std(variance: Tensor, mean: Tensor) -> Tensor:
     return torch.where(varies, variance.rsqrt(), torch.zeros_like(variance))
 
 
-def _folded(
-    values: Sequence[float],
-    solved: Floats,
-    mean: Tensor,
-    inverse: Tensor,
-    counts: Tensor,
-) -> HeadPath:
+def _folded(values: Sequence[float], solved: Floats, mean: Tensor, inverse: Tensor, counts: Tensor) -> HeadPath:
     """The path with standardisation folded into its weights; lambdas whose system was indefinite are left out."""
     fine = [i for i, solution in enumerate(solved) if np.isfinite(solution).all()]
     if not fine:
-        raise fault(
-            "lambdas", list(values), "a lambda that is large enough for these features", "add a larger one"
-        )
+        raise fault("lambdas", list(values), "a lambda that is large enough for these features", "add a larger one")
     weights = torch.from_numpy(solved[fine]).to(mean.device).transpose(1, 2) * inverse  # (l, k, d)
     biases = counts / counts.sum() - weights @ mean  # (l, k)
     biases[:, counts == 0] = -torch.inf  # a class without a training image is never predicted
@@ -249,9 +225,7 @@ def fit_ridge(stream: FeatureStream, options: RidgeOptions, *, seed: int = 0) ->
     ``seed`` is not used: nothing is random here.
     """
     lambdas = sorted(options.lambdas, reverse=True)
-    values = grid_reach(
-        lambdas, factor=HALF_DECADE
-    )  # a further lambda of the same factorisation costs next to nothing
+    values = grid_reach(lambdas, factor=HALF_DECADE)  # a further lambda of the same factorisation costs next to nothing
     n = stream.sizes["train"]
     if n < stream.dim:
         path = ridge_path_dual(*stream.collect("train"), stream.classes, values)
@@ -260,9 +234,7 @@ def fit_ridge(stream: FeatureStream, options: RidgeOptions, *, seed: int = 0) ->
         for features, labels in stream.batches("train"):
             statistics.accumulate(features, labels)
         path = ridge_path(statistics, values)
-    grown = choose(
-        path, stream.batches("valid"), lambdas, argument="head.options.lambdas", factor=HALF_DECADE
-    )
+    grown = choose(path, stream.batches("valid"), lambdas, argument="head.options.lambdas", factor=HALF_DECADE)
     hyper: dict[str, Any] = {"lambda": grown.best, "form": "dual" if n < stream.dim else "primal"}
     return HeadFit(path.head(grown.best), grown.score, hyper, n, stream.sizes["valid"], grown)
 

@@ -36,9 +36,7 @@ def fit_sgd(stream: FeatureStream, options: SgdOptions, *, seed: int = 0) -> Hea
     from ult_lightning.heads._probe import train_probe
 
     if stream.sizes["train"] < 2:
-        raise fault(
-            "task.train", stream.sizes["train"], "at least two training images", "head=ridge takes one"
-        )
+        raise fault("task.train", stream.sizes["train"], "at least two training images", "head=ridge takes one")
     path = train_probe(stream, grid_reach(options.lrs, factor=_FACTOR), options, seed=seed)
     grown = choose(path, stream.batches("valid"), options.lrs, argument="head.options.lrs", factor=_FACTOR)
     hyper: dict[str, Any] = {"lr": grown.best, "epochs": options.epochs}

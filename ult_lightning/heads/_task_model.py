@@ -110,12 +110,7 @@ class TaskModel(nn.Module):
         return write_heads(path, self.ticket, [SavedHead("", self.head, self.task)])
 
     @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        module: Callable[[], nn.Module] | None = None,
-    ) -> TaskModel:
+    def load(cls, path: str | os.PathLike[str], *, module: Callable[[], nn.Module] | None = None) -> TaskModel:
         """Read a file that ``save`` wrote; ``module`` is the factory of a mother of your own.
 
         Raises ``TaskModelError`` for a file that is not there, foreign, of a future format, damaged or of several heads, and
@@ -173,9 +168,7 @@ def read_heads(
     tensors = load(content)
     keys = [_keys(place, len(tasks)) for place in range(len(tasks))]
     if set(tensors) != {"ticket", *(key for pair in keys for key in pair)}:
-        raise TaskModelError(
-            f"{where} was tampered with: its digest fits, but its tensors are {sorted(tensors)}."
-        )
+        raise TaskModelError(f"{where} was tampered with: its digest fits, but its tensors are {sorted(tensors)}.")
     ticket = Ticket.from_bytes(tensors["ticket"].tobytes(), where=f"the ticket in {where}", module=module)
     heads = []
     for (name, task), pair in zip(tasks, keys, strict=True):
@@ -216,9 +209,7 @@ def _unseal(content: bytes, where: str) -> list[tuple[str, dict[str, Any]]]:
     if header.count(_SEAL) != 1:
         if b'"ult":"{' in header[:200]:
             raise TaskModelError(f"{where} is a ticket without a head; read it with Ticket.load.")
-        raise TaskModelError(
-            f"{where} is no task model: it is a file of another kind, or damaged in its first bytes."
-        )
+        raise TaskModelError(f"{where} is no task model: it is a file of another kind, or damaged in its first bytes.")
     start = header.index(_SEAL) + len(_SEAL)
     meta = _description(header)
     version = meta.get("format")
@@ -260,9 +251,7 @@ def _plain(task: Mapping[str, Any]) -> dict[str, Any]:
     try:
         copied: dict[str, Any] = json.loads(canonical_json(task))
     except (TypeError, ValueError) as cause:
-        raise _wrong(
-            "task", str(task), "a description of JSON values, as Task.describe() gives it"
-        ) from cause
+        raise _wrong("task", str(task), "a description of JSON values, as Task.describe() gives it") from cause
     return copied
 
 

@@ -44,14 +44,9 @@ class FrozenNetwork(nn.Module):
         if x.ndim != 4 or tuple(x.shape[1:]) != self.spec.input.shape:
             shape = "(b, " + ", ".join(map(str, self.spec.input.shape)) + ")"
             raise fault(
-                "images",
-                tuple(x.shape),
-                f"a batch of shape {shape}",
-                "this ticket was made for that input size",
+                "images", tuple(x.shape), f"a batch of shape {shape}", "this ticket was made for that input size"
             )
-        features: Tensor = (
-            self.mother(x) if self.compact is None else self.compact(mothers.adapt(x, self.spec.input))
-        )
+        features: Tensor = self.mother(x) if self.compact is None else self.compact(mothers.adapt(x, self.spec.input))
         return features
 
     def train(self, mode: bool = True) -> Self:
@@ -72,9 +67,7 @@ def apply_subnetwork(body: nn.Module, subnetwork: Subnetwork | Mask) -> None:
 
     A bare `Mask` stands for a subnetwork without extras. Raises ``TicketError`` if names or shapes do not fit.
     """
-    _apply(
-        subnetwork if isinstance(subnetwork, Subnetwork) else Subnetwork(subnetwork), mothers.maskable(body)
-    )
+    _apply(subnetwork if isinstance(subnetwork, Subnetwork) else Subnetwork(subnetwork), mothers.maskable(body))
 
 
 def _apply(subnetwork: Subnetwork, parameters: Mapping[str, nn.Parameter]) -> None:
@@ -96,9 +89,7 @@ def check_shapes(what: str, network: Mapping[str, Shape], ticket: Mapping[str, S
 
 def set_tensors(tensors: dict[str, Tensor], values: dict[str, NDArray[np.float32]], what: str) -> None:
     """Copies ``values`` into ``tensors``, in place; raises ``TicketError`` if names or shapes do not fit."""
-    check_shapes(
-        what, {n: tuple(t.shape) for n, t in tensors.items()}, {n: v.shape for n, v in values.items()}
-    )
+    check_shapes(what, {n: tuple(t.shape) for n, t in tensors.items()}, {n: v.shape for n, v in values.items()})
     with torch.no_grad():
         for name, tensor in tensors.items():
             tensor.copy_(torch.from_numpy(np.array(values[name])))
@@ -133,10 +124,7 @@ def mother_weights(ticket: Ticket, module: Factory | None = None) -> dict[str, N
     return mothers.as_arrays(_rebuild(ticket, module)[1])
 
 
-def _rebuild(
-    ticket: Ticket,
-    module: Factory | None,
-) -> tuple[Mother, dict[str, nn.Parameter], dict[str, nn.Parameter]]:
+def _rebuild(ticket: Ticket, module: Factory | None) -> tuple[Mother, dict[str, nn.Parameter], dict[str, nn.Parameter]]:
     """The mother, and its parameters apart: those that streams draw and the mask is about, and the constants.
 
     Tickets of version 0.1 hold the projections of attention as constants.

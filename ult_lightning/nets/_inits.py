@@ -79,16 +79,12 @@ def orthogonal(words: Words, shape: tuple[int, ...]) -> Floats:
     gaussian = streams.normal(words).reshape(rows, columns)
     basis = _gram_schmidt(gaussian if rows <= columns else gaussian.T.copy())
     values = basis if rows <= columns else basis.T
-    return (
-        (values * math.sqrt(max(rows, columns))).reshape(shape) if len(shape) > 1 else values.reshape(shape)
-    )
+    return (values * math.sqrt(max(rows, columns))).reshape(shape) if len(shape) > 1 else values.reshape(shape)
 
 
 def _gram_schmidt(vectors: Floats) -> Floats:
     """Orthonormal rows spanning the rows of ``vectors`` (n, m), n <= m: modified Gram-Schmidt in a fixed order."""
-    columns = np.ascontiguousarray(
-        vectors.T
-    )  # (m, n): a sum over axis 0 adds row by row, in order, on any machine
+    columns = np.ascontiguousarray(vectors.T)  # (m, n): a sum over axis 0 adds row by row, in order, on any machine
     for k in range(columns.shape[1]):
         unit = columns[:, k : k + 1]
         unit /= np.sqrt(_column_sums(unit * unit))
@@ -118,10 +114,6 @@ INITS.add("kaiming_normal", Init(normal, normal))
 INITS.add("kaiming_uniform", Init(uniform(_ROOT3), uniform(1.0), unit=_ROOT3))
 INITS.add("signed_constant", Init(signs, normal))  # Ramanujan et al. 2020
 INITS.add("orthogonal", Init(orthogonal, normal))
-INITS.add(
-    "looks_linear", Init(normal, normal, mirrored=True)
-)  # Balduzzi et al. 2017; Burkholz & Dubatovka 2019
+INITS.add("looks_linear", Init(normal, normal, mirrored=True))  # Balduzzi et al. 2017; Burkholz & Dubatovka 2019
 INITS.add("uniform", Init(uniform(1.0), uniform(1.0), fan=False))
-INITS.add(
-    "burkholz_uniform", Init(uniform(2.0), uniform(1.0), fan=False)
-)  # the public script of Burkholz et al. 2022
+INITS.add("burkholz_uniform", Init(uniform(2.0), uniform(1.0), fan=False))  # the public script of Burkholz et al. 2022

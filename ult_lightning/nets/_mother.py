@@ -28,13 +28,7 @@ _MASKABLE: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Conv1d: ("weight", "bias"),
     nn.Conv2d: ("weight", "bias"),
     nn.Conv3d: ("weight", "bias"),
-    nn.MultiheadAttention: (
-        "in_proj_weight",
-        "q_proj_weight",
-        "k_proj_weight",
-        "v_proj_weight",
-        "in_proj_bias",
-    ),
+    nn.MultiheadAttention: ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias"),
 }
 _Norm = nn.modules.batchnorm._BatchNorm
 
@@ -62,10 +56,7 @@ class Mother(nn.Module):
         if not isinstance(features, Tensor) or features.ndim != 2 or features.shape[0] != 2:
             got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
             raise fault(
-                "module",
-                got,
-                "a network that returns features (b, d)",
-                "flatten its output, drop its classifier",
+                "module", got, "a network that returns features (b, d)", "flatten its output, drop its classifier"
             )
         return int(features.shape[1])
 
@@ -97,12 +88,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             m.training = training
 
 
-def build_mother(
-    spec: MotherSpec,
-    module: Factory | None = None,
-    *,
-    constant: Collection[str] = (),
-) -> Mother:
+def build_mother(spec: MotherSpec, module: Factory | None = None, *, constant: Collection[str] = ()) -> Mother:
     """Builds the network of ``spec`` and draws its weights: the same bits on every machine.
 
     ``module`` is the factory of a mother of your own (spec.net "module"): it returns an ``nn.Module`` from
@@ -110,13 +96,9 @@ def build_mother(
     init, options the net does not take, and biases before a batch norm.
     """
     if spec.bias != "none" and spec.norm != "none":
-        raise fault(
-            "bias", spec.bias, f"bias=none with norm={spec.norm}", "a norm cancels biases: say norm=none"
-        )
+        raise fault("bias", spec.bias, f"bias=none with norm={spec.norm}", "a norm cancels biases: say norm=none")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(
-            spec.seed
-        )  # only for parameters of a factory's module that are neither Conv nor Linear
+        torch.manual_seed(spec.seed)  # only for parameters of a factory's module that are neither Conv nor Linear
         body = _own_body(spec, module) if spec.net == OWN else _named_body(spec)
     draw_parameters(body, spec, constant)
     mother = Mother(body, spec)
@@ -135,9 +117,7 @@ def _own_body(spec: MotherSpec, module: Factory | None) -> nn.Module:
                     "pass module=your_factory to Ticket.load or find_ticket")  # fmt: skip
     body = module()
     if not isinstance(body, nn.Module) or not maskable(body):
-        raise fault(
-            "module", type(body).__name__, "a factory that returns an nn.Module with Conv or Linear layers"
-        )
+        raise fault("module", type(body).__name__, "a factory that returns an nn.Module with Conv or Linear layers")
     return body
 
 
@@ -196,14 +176,7 @@ def draw_parameters(body: nn.Module, spec: MotherSpec, constant: Collection[str]
         body.feature_scale = product  # type: ignore[assignment]
 
 
-def _draw(
-    draw: Draw,
-    seed: int,
-    name: str,
-    shape: tuple[int, ...],
-    rows: bool,
-    columns: bool,
-) -> NDArray[np.float64]:
+def _draw(draw: Draw, seed: int, name: str, shape: tuple[int, ...], rows: bool, columns: bool) -> NDArray[np.float64]:
     """Unit values of one parameter; with ``rows`` or ``columns`` one half is drawn and mirrored."""
     half = (shape[0] // 2 if rows else shape[0], *shape[1:])
     if columns:
@@ -213,9 +186,7 @@ def _draw(
 
 def as_arrays(tensors: dict[str, Tensor] | dict[str, nn.Parameter]) -> dict[str, NDArray[np.float32]]:
     """Detached float32 copies, in the same order."""
-    return {
-        n: t.detach().to("cpu", torch.float32, copy=True).contiguous().numpy() for n, t in tensors.items()
-    }
+    return {n: t.detach().to("cpu", torch.float32, copy=True).contiguous().numpy() for n, t in tensors.items()}
 
 
 def hash_arrays(arrays: Iterable[tuple[str, NDArray[np.float32]]]) -> str:
@@ -256,9 +227,7 @@ def estimate_statistics(module: nn.Module, batches: Iterable[Tensor]) -> None:
         raise fault("batches", 0, "at least one batch to estimate normalisation statistics on")
     for name, value in statistics(module).items():
         if not bool(torch.isfinite(value).all()):
-            raise UltError(
-                f"The normalisation statistic {name} is not finite; try another init or a smaller width."
-            )
+            raise UltError(f"The normalisation statistic {name} is not finite; try another init or a smaller width.")
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -83,9 +83,7 @@ def cells(rows: Sequence[Row], partners: Sequence[str] = ()) -> tuple[list[Cell]
     found, said = _labelled(found, partners)
     tasks = list(dict.fromkeys(row.task for row in used))
     arms = arm_order(cell.arm for cell in found)
-    found.sort(
-        key=lambda cell: (tasks.index(cell.task), cell.shots or 0, arms.index(cell.arm), order(cell.variant))
-    )
+    found.sort(key=lambda cell: (tasks.index(cell.task), cell.shots or 0, arms.index(cell.arm), order(cell.variant)))
     return found, [*notes, *said]
 
 
@@ -130,9 +128,7 @@ def _arms_with_tickets(rows: Sequence[Row]) -> set[str]:
     """The arms that were measured with several tickets on one seed, where the ticket is a setting like others."""
     tickets: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
     for row in rows:
-        tickets[row.arm, row.task, shots_of(row), _slot(row), _key(decisive_settings(row))].add(
-            identity_of(row)
-        )
+        tickets[row.arm, row.task, shots_of(row), _slot(row), _key(decisive_settings(row))].add(identity_of(row))
     return {str(slot[0]) for slot, found in tickets.items() if len(found) > 1}
 
 
@@ -158,8 +154,7 @@ def _labelled(found: Sequence[Cell], partners: Sequence[str]) -> tuple[list[Cell
         named, said = labels(arm, variants)
         notes += said
         out += [
-            replace(cell, variant=variant, label=named[variant])
-            for cell, variant in zip(mine, variants, strict=True)
+            replace(cell, variant=variant, label=named[variant]) for cell, variant in zip(mine, variants, strict=True)
         ]
         silent[tuple(left_out(_groups(mine), shown))].append(arm)
     return out, notes + _silent(silent)

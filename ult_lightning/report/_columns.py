@@ -52,9 +52,7 @@ def columns(table: Table) -> tuple[Column, ...]:
     def column(name: str, heading: tuple[str, str], text: Text, data: Data, **more: Any) -> Column:
         return Column(name, heading, text, data, explanation=said.get(name, ""), **more)
 
-    def interval(
-        name: str, heading: tuple[str, str], mean: Mean, unit: str = "points", **more: Any
-    ) -> Column:
+    def interval(name: str, heading: tuple[str, str], mean: Mean, unit: str = "points", **more: Any) -> Column:
         """Of the lines' intervals of that name: "+1.23 ± 0.45", a dash where there is none."""
 
         def text(line: Line, decimals: int) -> str:
@@ -64,9 +62,7 @@ def columns(table: Table) -> tuple[Column, ...]:
         def data(section: Section, line: Line) -> dict[str, object]:
             value: Interval | None = getattr(line, name)
             ends = (None,) * 3 if value is None else (value.mean, value.low, value.high)
-            found = {
-                f"{name}_{part}": _hundred(end) for part, end in zip((unit, "low", "high"), ends, strict=True)
-            }
+            found = {f"{name}_{part}": _hundred(end) for part, end in zip((unit, "low", "high"), ends, strict=True)}
             return {**found, f"{name}_seeds": None if value is None else value.n}
 
         return column(name, heading, text, data, share=11, **more)
@@ -86,13 +82,7 @@ def columns(table: Table) -> tuple[Column, ...]:
         interval("lift", ("lift over", table.floor), points),
         column("seeds", ("", "seeds"), lambda line, _: str(line.accuracy.n), _named("draws"), share=5),
         column(
-            "trained",
-            ("", "trained"),
-            lambda line, _: line.trained,
-            _named("trained"),
-            words=True,
-            wide=True,
-            share=12,
+            "trained", ("", "trained"), lambda line, _: line.trained, _named("trained"), words=True, wide=True, share=12
         ),
         column(
             "parameters",
@@ -152,10 +142,7 @@ def _explanations(table: Table) -> dict[str, str]:
         "gap": (any(line.gap for line in lines), f"Gap to {table.baseline} {paired}"),
         "best_gap": (table.names_best, best),
         "lift": (any(line.lift for line in lines), f"Lift over {table.floor} {paired}"),
-        "seeds": (
-            any(line.draws > 1 for line in lines),
-            "The draws of a seed are averaged before anything else.",
-        ),
+        "seeds": (any(line.draws > 1 for line in lines), "The draws of a seed are averaged before anything else."),
         "seconds": (any(line.seconds is not None for line in lines), "Seconds: mean per row."),
         "bytes": (any(line.stored.per_task is not None for line in lines), _bytes(lines, table.k)),
         "target": (any(line.seen for line in lines), seen),

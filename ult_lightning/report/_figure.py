@@ -52,9 +52,7 @@ def caption(summary: Table) -> str:
     curves = _curves(summary)
     panels = _single(summary)
     several = any(line.accuracy.n > 1 for line in summary.lines)
-    said = (
-        "Points are means over seeds with 95 % Student t intervals" if several else "Points are single seeds"
-    )
+    said = "Points are means over seeds with 95 % Student t intervals" if several else "Points are single seeds"
     if several and panels:
         said += ", faint dots the seeds"
     if any(_baseline(section, summary) is not None for section in panels):
@@ -68,9 +66,7 @@ def described(summary: Table) -> str:
     """What the figure shows, in words, for readers who cannot see it."""
     parts = []
     for section in summary.sections:
-        arms = ", ".join(
-            f"{line.label} {percent(line.accuracy.mean, section.decimals)}" for line in section.lines
-        )
+        arms = ", ".join(f"{line.label} {percent(line.accuracy.mean, section.decimals)}" for line in section.lines)
         parts.append(f"{section.title}: {arms}")
     return "Mean test accuracy in per cent. " + "; ".join(parts) + "."
 
@@ -195,14 +191,7 @@ def _arm_panel(
     axes.set_title(section.title.replace(", ", "\n", 1), loc="left", fontsize=9, fontweight="bold", pad=6)
 
 
-def _point(
-    axes: Axes,
-    line: Line,
-    height: int,
-    limits: tuple[float, float],
-    decimals: int,
-    theme: Theme,
-) -> None:
+def _point(axes: Axes, line: Line, height: int, limits: tuple[float, float], decimals: int, theme: Theme) -> None:
     """The mean with its interval and number, and the seeds below it."""
     colour, marker = arm_look(line.arm, theme)
     mean = 100 * line.accuracy.mean
@@ -217,9 +206,7 @@ def _point(
         for end, side in ((100 * line.accuracy.low, "<"), (100 * line.accuracy.high, ">")):
             inside = min(max(end, limits[0] + inset), limits[1] - inset)
             cap = "|" if inside == end else side
-            axes.plot(
-                [mean, inside], [height] * 2, color=colour, linewidth=1.2, solid_capstyle="butt", zorder=3
-            )
+            axes.plot([mean, inside], [height] * 2, color=colour, linewidth=1.2, solid_capstyle="butt", zorder=3)
             axes.plot(inside, height, marker=cap, markersize=5, color=colour, clip_on=False, zorder=3)
     size = 6.6 if marker in ("P", "X") else 5.2  # thin shapes are lost in their paper-coloured edge otherwise
     axes.plot(

@@ -109,9 +109,7 @@ def page(summary: Table, figure: bytes | None = None) -> str:
     body += [_section(summary, section, place) for place, section in enumerate(summary.sections)]
     body += ["</section>", _reading(summary), _origin(summary), _every_row(summary)]
     title = "Universal tickets: pruning against training"
-    return _PAGE.format(
-        title=title, style=_STYLE.strip(), lead=escape(lead), body="\n".join(filter(None, body))
-    )
+    return _PAGE.format(title=title, style=_STYLE.strip(), lead=escape(lead), body="\n".join(filter(None, body)))
 
 
 def _figure(summary: Table, light: bytes | None) -> str:
@@ -128,9 +126,7 @@ def _data(image: bytes) -> str:
 
 def _section(summary: Table, section: Section, place: int) -> str:
     columns = summary.printed
-    head = "".join(
-        _cell("th", column, column.title.replace(" task", "\N{NO-BREAK SPACE}task")) for column in columns
-    )
+    head = "".join(_cell("th", column, column.title.replace(" task", "\N{NO-BREAK SPACE}task")) for column in columns)
     body = []
     for line in section.lines:
         label, *cells = (_cell("td", column, column.text(line, section.decimals)) for column in columns)
@@ -208,9 +204,7 @@ def _every_row(summary: Table) -> str:
         value = percent(row.value, decimals.get(target, 2))
         texts = (target, row.arm, str(row.seed), str(row.extra.get("draw", DASH)), value)
         cells = "".join(f'<td class="word">{escape(text)}</td>' for text in texts)
-        ids = "".join(
-            f'<td class="word"><code>{escape(text)}</code></td>' for text in (row.ticket or DASH, row.id)
-        )
+        ids = "".join(f'<td class="word"><code>{escape(text)}</code></td>' for text in (row.ticket or DASH, row.id))
         body.append(f"<tr>{cells}{ids}</tr>")
     left = len(summary.rows) - len(body)
     more = f"<p>{left} more rows are in the store.</p>" if left > 0 else ""

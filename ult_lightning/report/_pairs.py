@@ -74,8 +74,7 @@ def _unequal(cell: Cell, other: Cell, *, fair: bool = False) -> list[str]:
         (
             name
             for name in mine.keys() & there.keys()
-            if mine[name] != there[name]
-            and (compared(name) if fair else name not in ("ticket.made_by", "ticket"))
+            if mine[name] != there[name] and (compared(name) if fair else name not in ("ticket.made_by", "ticket"))
         ),
         key=place,
     )

@@ -106,10 +106,7 @@ def _drawn(rows: Sequence[Row], missing: int, axes: StudyAxes, title: str, theme
 
     metrics = [metric for metric in axes.panels if any(row.metric == metric for row in rows)]
     series = list(dict.fromkeys(row.arm for row in rows if row.extra.get("kind") != "published"))
-    looks = {
-        name: (theme.curves[i % len(theme.curves)], _MARKERS[i % len(_MARKERS)])
-        for i, name in enumerate(series)
-    }
+    looks = {name: (theme.curves[i % len(theme.curves)], _MARKERS[i % len(_MARKERS)]) for i, name in enumerate(series)}
     wide = len(metrics) > 1
     drawn = Figure(figsize=(_WIDE if wide else _NARROW, _TALL + 0.45), layout="constrained")
     drawn.get_layout_engine().set(w_pad=0.05, h_pad=0.05, wspace=0.04)  # type: ignore[union-attr, call-arg]

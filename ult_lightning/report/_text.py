@@ -22,9 +22,7 @@ _LATEX = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | _WORDS | _SIG
 def as_text(table: Table, width: int) -> str:
     """Aligned columns, a heading per target, never wider than `width`; what was trained stands below."""
     columns = [column for column in table.printed if not column.wide]
-    heads = [
-        [column.heading[row].replace("random_features", "random") for column in columns] for row in (0, 1)
-    ]
+    heads = [[column.heading[row].replace("random_features", "random") for column in columns] for row in (0, 1)]
     blocks = [
         [[column.text(line, section.decimals) for column in columns] for line in section.lines]
         for section in table.sections
@@ -113,11 +111,7 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("*", "\\*")
 
 
-def _widths(
-    columns: Sequence[Column],
-    lengths: Sequence[Sequence[int]],
-    width: int,
-) -> tuple[list[int], str]:
+def _widths(columns: Sequence[Column], lengths: Sequence[Sequence[int]], width: int) -> tuple[list[int], str]:
     """Column widths and the gap between columns: first the gap gives way, then the arms' labels."""
     widths = [max(column) for column in zip(*lengths, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= width else " "

@@ -39,22 +39,14 @@ def varying(groups: Iterable[Group], names: Iterable[str]) -> list[str]:
     """Those names that have several values inside one group."""
     listed = list(groups)
     return [
-        name
-        for name in names
-        if any(len({settings.get(name, ABSENT) for settings in group}) > 1 for group in listed)
+        name for name in names if any(len({settings.get(name, ABSENT) for settings in group}) > 1 for group in listed)
     ]
 
 
-def shown_names(
-    groups: Sequence[Group],
-    partners: Sequence[Group],
-    telling: Sequence[str],
-) -> tuple[str, ...]:
+def shown_names(groups: Sequence[Group], partners: Sequence[Group], telling: Sequence[str]) -> tuple[str, ...]:
     """What the labels of an arm say: what tells its own variants apart, or those of the arms it is measured against."""
     named = {*varying(groups, telling), *varying(partners, telling)}
-    return tuple(
-        name for name in telling if name in named and any(name in one for group in groups for one in group)
-    )
+    return tuple(name for name in telling if name in named and any(name in one for group in groups for one in group))
 
 
 def variant_of(settings: Settings, names: Sequence[str]) -> Variant:
@@ -89,11 +81,7 @@ def left_out(groups: Sequence[Group], shown: Sequence[str]) -> list[str]:
             found = {settings[name] for settings in group if name in settings}
             if len(found) > 1:
                 values[name] |= found
-    names = [
-        name
-        for name in sorted(values, key=place)
-        if name not in shown and tier(name, sorted(values[name])) < 2
-    ]
+    names = [name for name in sorted(values, key=place) if name not in shown and tier(name, sorted(values[name])) < 2]
     return [name for name in names if name != "task.valid" or "task.train" not in (*names, *shown)]
 
 
@@ -116,11 +104,7 @@ def _told(groups: Sequence[Group], names: Sequence[str]) -> int:
 
 def _fits(variant: Variant) -> bool:
     words = ", ".join(_words(variant, "="))
-    return (
-        len(words) <= _LONGEST
-        and len(variant) <= _MOST_NAMES
-        and not any(is_digest(value) for _, value in variant)
-    )
+    return len(words) <= _LONGEST and len(variant) <= _MOST_NAMES and not any(is_digest(value) for _, value in variant)
 
 
 def _label(arm: str, variant: Variant) -> str:
@@ -135,6 +119,5 @@ def _told_of(variant: Variant) -> Variant:
 def _words(variant: Variant, between: str) -> list[str]:
     """Each setting in words: "density=0.5", "no density"."""
     return [
-        f"no {short(name)}" if value == ABSENT else f"{short(name)}{between}{legible(value)}"
-        for name, value in variant
+        f"no {short(name)}" if value == ABSENT else f"{short(name)}{between}{legible(value)}" for name, value in variant
     ]

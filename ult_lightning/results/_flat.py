@@ -35,9 +35,7 @@ def flat(prefix: str, value: Any) -> Settings:
     else:
         return {} if value is None else {prefix: value}
     return {
-        leaf: one
-        for name, part in inner
-        for leaf, one in flat(f"{prefix}.{name}" if prefix else name, part).items()
+        leaf: one for name, part in inner for leaf, one in flat(f"{prefix}.{name}" if prefix else name, part).items()
     }
 
 
@@ -56,9 +54,7 @@ def task_settings(science: Mapping[str, Any]) -> Settings:
     return flat("task", {**{name: science.get(name) for name in names}, **science["sizes"]})
 
 
-def source_settings(
-    sources: Sequence[Mapping[str, Any]], target: Mapping[str, Any] | None = None
-) -> Settings:
+def source_settings(sources: Sequence[Mapping[str, Any]], target: Mapping[str, Any] | None = None) -> Settings:
     """Sources in the form of `task_settings`: an identity and a size each; of the `target` among them, its place."""
     beside = [task_settings(one) for one in sources if one != target]
     place = next((place for place, one in enumerate(sources) if one == target), None)
@@ -82,9 +78,7 @@ def shown_sources(sources: Sequence[tuple[str, int]]) -> Settings:
 
 def mother_settings(spec: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Settings:
     """A mother, from `MotherSpec.to_dict`; without what is as in `defaults`, its net and seed apart."""
-    named, usual = (
-        flat("", {**one, "net": None, "options": None, "seed": None}) for one in (spec, defaults or {})
-    )
+    named, usual = (flat("", {**one, "net": None, "options": None, "seed": None}) for one in (spec, defaults or {}))
     own = {"net": spec["net"], "mother.seed": spec["seed"]}
     return {**own, **flat("net", spec["options"]), **without(named, usual)}
 

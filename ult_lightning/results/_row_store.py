@@ -45,9 +45,7 @@ class RowStore:
     def ids(self) -> tuple[str, ...]:
         """The ids of all rows, sorted."""
         files = (self.root / "rows").glob(f"*{_SUFFIX}")
-        return tuple(
-            sorted(file.name.removesuffix(_SUFFIX) for file in files if not file.name.startswith("."))
-        )
+        return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in files if not file.name.startswith(".")))
 
     def get(self, id: str) -> Row:
         """The row of that id; raises UltError where it is unknown (with the nearest ids) or its file is broken."""
@@ -68,9 +66,7 @@ class RowStore:
         """Tickets and rows have a mark each, so that the tickets of a store with old rows stay readable."""
         check_store(self.root, create=create)
         if not (self.root / _MARK).exists() and self.ids():
-            mend = (
-                "an older ult_lightning wrote them: name another folder with store= and run the command again"
-            )
+            mend = "an older ult_lightning wrote them: name another folder with store= and run the command again"
             raise fault("store", str(self.root), f"rows of format {_FORMAT}", mend)
         check_store(self.root, create=create, mark=_MARK, version=_FORMAT)
 
@@ -83,9 +79,7 @@ def _read(path: Path) -> Row:
     try:
         row = Row.from_json(path.read_text(encoding="utf-8"))
     except OSError as cause:
-        raise UltError(
-            f"{path} cannot be read: {cause.strerror}; check its permissions and the disk."
-        ) from cause
+        raise UltError(f"{path} cannot be read: {cause.strerror}; check its permissions and the disk.") from cause
     except (UltError, UnicodeDecodeError) as cause:
         reason = str(cause) if isinstance(cause, UltError) else "it is no text"
         raise UltError(f"{path} is no whole row ({reason.rstrip('.')}); {mend}.") from cause

@@ -57,10 +57,7 @@ def paired(a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0
     shared = sorted(set(a) & set(b))
     if not shared:
         raise fault(
-            "seeds",
-            f"{sorted(a)} and {sorted(b)}",
-            "at least one seed in both",
-            "run both arms on equal seeds",
+            "seeds", f"{sorted(a)} and {sorted(b)}", "at least one seed in both", "run both arms on equal seeds"
         )
     return interval([a[seed] - b[seed] for seed in shared], confidence)
 

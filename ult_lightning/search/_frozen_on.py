@@ -34,9 +34,7 @@ def frozen_on(
     ``STATISTICS_IMAGES`` images in an order drawn from ``seed``; the same for every frozen network.
     """
     frozen = freeze(build_mother(spec, module).to(device), subnetwork)
-    estimate_statistics(
-        frozen.mother, _statistics_batches([t.to(device) for t in sources], seed, spec.input.range)
-    )
+    estimate_statistics(frozen.mother, _statistics_batches([t.to(device) for t in sources], seed, spec.input.range))
     return frozen
 
 

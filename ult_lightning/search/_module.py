@@ -273,7 +273,5 @@ def optimizer_and_schedule(
     build = torch.optim.Adam(groups) if optimizer == "adam" else torch.optim.SGD(groups, momentum=momentum)
     if schedule == "constant":
         return {"optimizer": build}
-    cosine = torch.optim.lr_scheduler.LambdaLR(
-        build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps))
-    )
+    cosine = torch.optim.lr_scheduler.LambdaLR(build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps)))
     return {"optimizer": build, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}

@@ -14,15 +14,7 @@ from pytorch_lightning import Callback
 from torch import nn
 
 from ult_lightning.base import NUMERICS, digest, environment, fault, once
-from ult_lightning.nets import (
-    Factory,
-    FrozenNetwork,
-    as_arrays,
-    build_mother,
-    constants,
-    fingerprint,
-    statistics,
-)
+from ult_lightning.nets import Factory, FrozenNetwork, as_arrays, build_mother, constants, fingerprint, statistics
 from ult_lightning.search._frozen_on import frozen_on
 from ult_lightning.search._learning import train
 from ult_lightning.search._running import Running, source_names, warn_of_empty_layers
@@ -106,9 +98,7 @@ def search_once(
         shutil.rmtree(folder, ignore_errors=True)
         return ticket
 
-    ticket = once(
-        store.path(name), make, lambda _: store.load(name, module=module), force=force, notice=notice
-    )
+    ticket = once(store.path(name), make, lambda _: store.load(name, module=module), force=force, notice=notice)
     return ticket, not made
 
 
@@ -155,9 +145,7 @@ def find_ticket(
     else:
         result = score(sources, spec, settings, running, module=module)
     warn_of_empty_layers(result.subnetwork.mask)
-    frozen = frozen_on(
-        sources, spec, result.subnetwork, module=module, device=result.device, seed=settings.seed
-    )
+    frozen = frozen_on(sources, spec, result.subnetwork, module=module, device=result.device, seed=settings.seed)
     provenance = {
         "id": digest(config)[:16],
         "made_by": "search",
@@ -187,27 +175,17 @@ def _check(sources: Sequence[Task], spec: MotherSpec, settings: SearchSettings) 
     if not sources:
         raise fault("sources", "[]", "at least one task", "for example sources=[mnist5k]")
     if settings.loss_weights is not None and len(settings.loss_weights) != len(sources):
-        raise fault(
-            "loss_weights", list(settings.loss_weights), f"one weight for each of {len(sources)} sources"
-        )
+        raise fault("loss_weights", list(settings.loss_weights), f"one weight for each of {len(sources)} sources")
     shape = tuple(sources[0].batch("train", torch.zeros(1, dtype=torch.int64))[0].shape[1:])
     if tuple(spec.input.shape) != shape:
         mend = "an adapter such as input.adapter=pool16 gives the net other sizes"
-        raise fault(
-            "input.shape", tuple(spec.input.shape), f"{shape}, the shape of every task's images", mend
-        )
+        raise fault("input.shape", tuple(spec.input.shape), f"{shape}, the shape of every task's images", mend)
     if spec.scale_fan is not None and settings.densities:
         mend = "leave one of them out"
-        raise fault(
-            "densities", dict(settings.densities), "none beside scale_fan, which knows one density", mend
-        )
+        raise fault("densities", dict(settings.densities), "none beside scale_fan, which knows one density", mend)
 
 
-def _validation(
-    frozen: FrozenNetwork,
-    heads: Sequence[nn.Module],
-    sources: Sequence[Task],
-) -> dict[str, float]:
+def _validation(frozen: FrozenNetwork, heads: Sequence[nn.Module], sources: Sequence[Task]) -> dict[str, float]:
     """Accuracy on each source's validation part, of the frozen network with the head that the search had; none, none."""
     accuracies: dict[str, float] = {}
     device = next(frozen.parameters()).device

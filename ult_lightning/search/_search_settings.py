@@ -8,34 +8,16 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from ult_lightning.base import (
-    TRAINER_SCIENCE,
-    Options,
-    UltError,
-    check_trainer_arguments,
-    fault,
-    read_options,
-    unknown,
-)
+from ult_lightning.base import TRAINER_SCIENCE, Options, UltError, check_trainer_arguments, fault, read_options, unknown
 from ult_lightning.search.methods import METHODS, Learner, Scorer
 from ult_lightning.search.objectives import OBJECTIVES
 
 _LARGEST = 1e30  # room for the sums and products of float32
 _EPOCHS = 6
-_PRECISIONS = {
-    "32": "32",
-    "32-true": "32",
-    "bf16": "bf16",
-    "bf16-mixed": "bf16",
-    "16": "16",
-    "16-mixed": "16",
-}
+_PRECISIONS = {"32": "32", "32-true": "32", "bf16": "bf16", "bf16-mixed": "bf16", "16": "16", "16-mixed": "16"}
 _TRAINING = ("trainer", "head_lr")
 _DATA = ("objective", "mixing", "loss_weights", "batch_size", "augment")
-_CHOICES = {
-    "mixing": ("alternate", "joint"),
-    "select": ("last", "best"),
-}
+_CHOICES = {"mixing": ("alternate", "joint"), "select": ("last", "best")}
 
 
 @dataclass(frozen=True)
@@ -155,11 +137,7 @@ class SearchSettings:
         idle: tuple[str, ...] = ()
         if issubclass(self.method_class, Scorer):
             idle = _TRAINING if self.method_class.reads_data else (*_TRAINING, *_DATA)
-        changed = {
-            n: v
-            for n, v in plain.items()
-            if n not in idle and not n.endswith("_options") and v != _DEFAULTS[n]
-        }
+        changed = {n: v for n, v in plain.items() if n not in idle and not n.endswith("_options") and v != _DEFAULTS[n]}
         for family in ("method", "objective"):
             options = getattr(self, f"{family}_options").given()
             if options and family not in idle:
@@ -191,9 +169,7 @@ def _checked_trainer(trainer: Mapping[str, Any]) -> dict[str, Any]:
 def check_density(name: str, density: Any) -> float:
     """``density`` as a float; raises ``UltError`` unless it is a number in (0, 1]."""
     if isinstance(density, bool) or not isinstance(density, int | float) or not 0 < density <= 1:
-        raise fault(
-            name, density, "a number above 0, at most 1: the share of parameters kept", "say density=0.5"
-        )
+        raise fault(name, density, "a number above 0, at most 1: the share of parameters kept", "say density=0.5")
     return float(density)
 
 

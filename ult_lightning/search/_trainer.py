@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 class WholeFiles(TorchCheckpointIO):
     """Checkpoints that are there whole or not at all: Lightning's own may be cut off where /tmp is another disk."""
 
-    def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: str | Path,
-        storage_options: Any = None,
-    ) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Writes beside ``path`` and renames; raises ``UltError`` for a full or read-only disk."""
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
@@ -70,9 +65,7 @@ def make_trainer(
     if given.get("accelerator", "auto") == "auto":
         given |= {"accelerator": "cpu" if device == "cpu" else "gpu"}
         index = device.partition(":")[2]
-        given["devices"] = (
-            [int(index)] if index else 1 if given.get("devices", "auto") == "auto" else given["devices"]
-        )
+        given["devices"] = [int(index)] if index else 1 if given.get("devices", "auto") == "auto" else given["devices"]
     precision = str(given.pop("precision", "32"))
     settings: dict[str, Any] = {
         "devices": 1,
@@ -92,9 +85,7 @@ def make_trainer(
         with quiet_lightning():
             trainer = Trainer(**settings)
     except (MisconfigurationException, ImportError, ValueError, TypeError, RuntimeError) as cause:
-        raise UltError(
-            f"trainer: Lightning refuses these arguments: {' '.join(str(cause).split())}"
-        ) from cause
+        raise UltError(f"trainer: Lightning refuses these arguments: {' '.join(str(cause).split())}") from cause
     if trainer.world_size > 1:
         raise fault("trainer.devices", arguments.get("devices"), "1, since a search runs on one device",
                     "leave it out, or name the device with device=cuda:1")  # fmt: skip
@@ -112,10 +103,7 @@ def fit_quietly(
     try:
         with quiet_lightning():
             trainer.fit(module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
-    except (
-        MisconfigurationException,
-        ImportError,
-    ) as cause:  # a callback, logger or profiler that lacks something
+    except (MisconfigurationException, ImportError) as cause:  # a callback, logger or profiler that lacks something
         raise UltError(f"trainer: {' '.join(str(cause).split()).rstrip('.')}.") from cause
     if trainer.interrupted:
         raise KeyboardInterrupt

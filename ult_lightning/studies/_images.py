@@ -35,9 +35,7 @@ class ExactMonomials(nn.Module):
         powers = monomials(fed.pool**2, degree)
         self.dim = len(powers)
         places = [[i for i, r in enumerate(row) for _ in range(r)] for row in powers.tolist()]
-        padded = [
-            row + [fed.pool**2] * (degree - len(row)) for row in places
-        ]  # the entry behind the last is 1
+        padded = [row + [fed.pool**2] * (degree - len(row)) for row in places]  # the entry behind the last is 1
         self.register_buffer("places", torch.tensor(padded))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,9 +76,7 @@ def _points(options: Options, data: Mapping[str, Any]) -> Iterator[Point]:
                     network = partial(_exact, fed, options["degree"]) if kind == EXACT else ticket
                     own = {} if kind == EXACT else made
                     metric = f"accuracy_{name}"
-                    measure = partial(
-                        _measured, network, partial(load, name), options["lambdas"], pool, metric
-                    )
+                    measure = partial(_measured, network, partial(load, name), options["lambdas"], pool, metric)
                     yield Point(kind, seed, {**science, **own}, (metric,), measure)
 
 

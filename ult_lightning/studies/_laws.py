@@ -130,9 +130,7 @@ def _rebuilt(*, mode: Any, block: int, eps: float, init: str, target: dict[str, 
     from ult_lightning.studies._target import digits_target
 
     net = digits_target(hidden=tuple(target["hidden"]), seed=target["seed"], epochs=target["epochs"])
-    ticket = network_ticket(
-        net.module, mode=mode, block=block, eps=eps, seed=seed, init=init, calibration=net.train
-    )
+    ticket = network_ticket(net.module, mode=mode, block=block, eps=eps, seed=seed, init=init, calibration=net.train)
     wanted = net.logits(net.test)
     made = ticket.network()(net.test.reshape(-1, 1, 1, net.test.shape[1])).double()
     relative = float((made - wanted).abs().max() / wanted.abs().max())

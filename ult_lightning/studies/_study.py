@@ -13,15 +13,7 @@ from ult_lightning.results import Measurement, Row, RowStore, flat, measure
 UNREACHED = "unreached"
 """The metric of a row that says that no ticket was found, in place of the number asked for."""
 
-_SAME = (
-    "n",
-    "n_train",
-    "unit",
-    "trained",
-    "parameters_trained",
-    "ticket",
-    "bytes",
-)  # in Found and Measurement
+_SAME = ("n", "n_train", "unit", "trained", "parameters_trained", "ticket", "bytes")  # in Found and Measurement
 _MAY_REPEAT = ("hidden",)  # lists whose entries are no points of their own
 
 Options = Mapping[str, Any]
@@ -241,12 +233,7 @@ def _measurement(metric: str, point: Point, found: Found | str) -> Measurement:
         seconds={"total": float(seconds)} if isinstance(seconds, int | float) else {},
         precision="32" if found.ticket else "64",
         **{name: getattr(found, name) for name in _SAME},
-        extra={
-            **series,
-            "x": found.x,
-            "group": found.x if found.group is None else found.group,
-            **found.extra,
-        },
+        extra={**series, "x": found.x, "group": found.x if found.group is None else found.group, **found.extra},
     )
 
 

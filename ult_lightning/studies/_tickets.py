@@ -28,17 +28,9 @@ def _kept(options: Options) -> Iterator[Point]:
     for style in options["styles"]:
         for eps in options["eps"]:
             for seed in options["seeds"]:
-                science = {
-                    "inputs": 1,
-                    "degree": _DEGREE,
-                    "eps": eps,
-                    "style": style,
-                    "init": options["init"],
-                }
+                science = {"inputs": 1, "degree": _DEGREE, "eps": eps, "style": style, "init": options["init"]}
                 yield Point(STYLES[style], seed, science, ("sup_error",), partial(_polynomial, science, seed))
-    published = Found(
-        {"sup_error": 1.111e-3}, 1074, 1, extra={"kept": 1074, "note": "error as printed, not certified"}
-    )
+    published = Found({"sup_error": 1.111e-3}, 1074, 1, extra={"kept": 1074, "note": "error as printed, not certified"})
     source = {"source": "the printed errors of the authors' script, seed 42", "kept": 1074}
     yield Point(PUBLISHED, 42, source, ("sup_error",), lambda: published, kind="published")
 

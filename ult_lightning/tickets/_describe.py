@@ -59,9 +59,7 @@ def _mother_lines(ticket: Ticket) -> list[str]:
     cut = "" if crop is None else f", cropped to the central {crop} x {crop}"
     adapter = "" if side is None else f"{cut}, average-pooled to {side} x {side}"
     stored = {"statistics": ticket.statistics, "constants": ticket.constants}
-    words = [
-        f"{len(a)} {kind} ({sum(x.size for x in a.values()):,} values)" for kind, a in stored.items() if a
-    ]
+    words = [f"{len(a)} {kind} ({sum(x.size for x in a.values()):,} values)" for kind, a in stored.items() if a]
     lines = [
         ("Mother", f"{spec.net}{options}, seed {spec.seed}"),
         ("Weights", f"{spec.init}{scale}; norm {spec.norm}, bias {spec.bias}"),
@@ -90,9 +88,7 @@ def _origin_lines(provenance: Mapping[str, Json]) -> list[str]:
         lines.append(("Time", human_seconds(spent) + (f" on {machine}" if machine else "")))
     code = _mapping(provenance, "environment").get("code_version")
     versions = {"ult_lightning": code, **_mapping(provenance, "environment", "versions")}
-    lines.append(
-        ("Versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version))
-    )
+    lines.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)))
     lines.append(("Created", str(provenance.get("created") or "")))
     return [line for label, text in lines if text for line in _entry(label, text)]
 
@@ -112,9 +108,7 @@ def certificate_words(provenance: Mapping[str, Json]) -> list[tuple[str, str]]:
     where = f" on all of {domain}" if isinstance(domain, str) else " on all inputs in [0, 1]"
     asked = config.get("eps")
     limit = f" (asked for: {asked:.3g})" if _is_number(asked) and count else ""
-    lines = [
-        ("Certificate", f"sup error at most {bound:.4g}{limit}{where}{every}, float32 arithmetic included")
-    ]
+    lines = [("Certificate", f"sup error at most {bound:.4g}{limit}{where}{every}, float32 arithmetic included")]
     wanted, kind = found.get("wanted"), found.get("kind")
     lines.append(("Wanted", wanted if isinstance(wanted, str) else "the outputs of the target network"))
     if isinstance(kind, str):
@@ -140,9 +134,7 @@ def _settings(provenance: Mapping[str, Json]) -> Mapping[str, Json]:
     if provenance.get("made_by") != "construct":
         return _mapping(provenance, "config", "search")
     config = _mapping(provenance, "config")
-    return {
-        key: value for key, value in config.items() if key != "spec" and len(str(value)) <= _LONGEST_SETTING
-    }
+    return {key: value for key, value in config.items() if key != "spec" and len(str(value)) <= _LONGEST_SETTING}
 
 
 def _parameter_lines(ticket: Ticket) -> list[str]:

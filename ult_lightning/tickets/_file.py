@@ -27,9 +27,7 @@ FORMAT = 2
 Arrays = dict[str, NDArray[Any]]
 
 _ZEROS = "0" * 64
-_SEAL = (
-    rb'"ult":"{\"digest\":\"'  # unescaped quotes before and after ult: it cannot occur inside a JSON string
-)
+_SEAL = rb'"ult":"{\"digest\":\"'  # unescaped quotes before and after ult: it cannot occur inside a JSON string
 _HEADER_END = 100_000_000  # the limit of the safetensors format
 _SNIFF = 4096
 _FOREIGN = (
@@ -38,10 +36,7 @@ _FOREIGN = (
     (b"\x89PNG", "an image"),
     (b"\x89HDF", "an HDF5 file"),
     (b"version https://git-lfs", "a Git LFS pointer, so `git lfs pull` may bring the file itself"),
-    *(
-        (b"\x80" + bytes([protocol]), "a Python pickle, as torch.save once wrote them")
-        for protocol in range(2, 6)
-    ),
+    *((b"\x80" + bytes([protocol]), "a Python pickle, as torch.save once wrote them") for protocol in range(2, 6)),
 )
 
 
@@ -53,9 +48,7 @@ def seal(meta: Mapping[str, Json], tensors: Mapping[str, NDArray[Any]]) -> bytes
     from safetensors.numpy import save
 
     text = canonical_json({**meta, "format": FORMAT, "digest": _ZEROS})
-    content = bytearray(
-        save({name: _plain(array) for name, array in tensors.items()}, metadata={"ult": text})
-    )
+    content = bytearray(save({name: _plain(array) for name, array in tensors.items()}, metadata={"ult": text}))
     start = _digits(bytes(content[: _header_end(content)]))
     assert start is not None
     assert content[start : start + 64] == _ZEROS.encode()
@@ -112,9 +105,7 @@ def check_header(head: bytes, size: int, where: str) -> tuple[dict[str, Json], i
     if size == 0:
         raise TicketError(f"{where} is empty: the ticket was never written; copy it again or search anew.")
     if size < 9:
-        raise TicketError(
-            f"{where} holds {size} bytes only: a truncated ticket, or none at all; copy it again."
-        )
+        raise TicketError(f"{where} holds {size} bytes only: a truncated ticket, or none at all; copy it again.")
     ours = _SEAL in head[: 8 + 64 + len(_SEAL)]
     end = _header_end(head)
     if not ours and (head[8:9] != b"{" or end > _HEADER_END):
@@ -150,12 +141,7 @@ def tampered(where: str, reason: str) -> TicketError:
     return TicketError(f"{where} was tampered with: its digest fits, but {reason.rstrip('. ')}.")
 
 
-def _description(
-    header: dict[str, Json],
-    head: bytes,
-    where: str,
-    formats: Collection[int],
-) -> dict[str, Json]:
+def _description(header: dict[str, Json], head: bytes, where: str, formats: Collection[int]) -> dict[str, Json]:
     try:
         meta = json.loads(header["__metadata__"]["ult"], object_pairs_hook=_unique)
         version = meta["format"]
@@ -163,9 +149,7 @@ def _description(
         raise damaged(where) from None
     if isinstance(version, int) and version > FORMAT:
         mend = "a newer ult_lightning wrote it, so upgrade yours (or the file is damaged)"
-        raise fault(
-            where, f"ticket format {version}", f"at most format {max(formats)}", mend, error=TicketError
-        )
+        raise fault(where, f"ticket format {version}", f"at most format {max(formats)}", mend, error=TicketError)
     if version is True or version not in formats:
         raise damaged(where)
     return dict(meta)

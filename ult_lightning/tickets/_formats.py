@@ -22,11 +22,7 @@ _GROUPS = ("statistics", "constants", "weights")
 def write(subnetwork: Subnetwork, groups: Mapping[str, Mapping[str, NDArray[Any]]]) -> Arrays:
     """The tensors of a file of the newest format: the packed mask, then `group/name` for everything else."""
     planes = {name: plane.packed() for name, plane in subnetwork.planes.items()}
-    everything: dict[str, Mapping[str, NDArray[Any]]] = {
-        "scales": subnetwork.scales,
-        "planes": planes,
-        **groups,
-    }
+    everything: dict[str, Mapping[str, NDArray[Any]]] = {"scales": subnetwork.scales, "planes": planes, **groups}
     tensors: Arrays = {"mask": subnetwork.mask.packed()}
     for group, arrays in everything.items():
         tensors |= {f"{group}/{name}": array for name, array in arrays.items()}

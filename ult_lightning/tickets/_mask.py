@@ -90,9 +90,7 @@ class Mask:
             raise wrong("mask", "a set bit", f"zeros after the last of its {total} parameters")
         ends = np.cumsum(list(sizes.values()))
         parts = np.split(bits[:total].view(np.bool_), ends[:-1])
-        return cls(
-            {name: part.reshape(tuple(shapes[name])) for name, part in zip(shapes, parts, strict=True)}
-        )
+        return cls({name: part.reshape(tuple(shapes[name])) for name, part in zip(shapes, parts, strict=True)})
 
     def __getitem__(self, name: str) -> Bits:
         """The read-only bool array of one parameter; raises KeyError for a name that is not there."""

@@ -39,9 +39,7 @@ class TicketStore:
     def ids(self) -> tuple[str, ...]:
         """The ids of all tickets, sorted."""
         files = (self.root / "tickets").glob(f"*{_SUFFIX}")
-        return tuple(
-            sorted(file.name.removesuffix(_SUFFIX) for file in files if not file.name.startswith("."))
-        )
+        return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in files if not file.name.startswith(".")))
 
     def load(self, id: str, *, module: Callable[[], nn.Module] | None = None, verify: bool = True) -> Ticket:
         """The ticket of that id, as `Ticket.load`; raises TicketError, with the nearest ids where it is unknown."""

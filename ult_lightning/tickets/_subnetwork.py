@@ -64,9 +64,7 @@ class Subnetwork:
         if name not in self.mask:
             raise unknown("scales", str(name), self.mask.names, error=TicketError)
         if value.shape != () or value.dtype != np.float32 or not 0 <= value < np.inf:
-            got = (
-                f"{value.dtype} of shape {value.shape}" if value.shape or value.dtype != np.float32 else value
-            )
+            got = f"{value.dtype} of shape {value.shape}" if value.shape or value.dtype != np.float32 else value
             raise wrong(f"scales of {name}", got, "one float32 number, finite and at least 0")
         copied: Floats = np.array(value, dtype=np.float32)
         copied.setflags(write=False)
@@ -102,7 +100,5 @@ class Subnetwork:
         return hash((self.mask, tuple(self.scales.items()), tuple(self.planes.items())))
 
     def __repr__(self) -> str:
-        extras = [f"{len(self.scales)} scales"] * bool(self.scales) + [
-            f"plane {name}" for name in self.planes
-        ]
+        extras = [f"{len(self.scales)} scales"] * bool(self.scales) + [f"plane {name}" for name in self.planes]
         return f"Subnetwork({', '.join([repr(self.mask), *extras])})"

@@ -97,9 +97,7 @@ class Ticket:
         """SHA-256 over what the ticket is (spec, subnetwork, statistics, constants, fingerprint), not who made it."""
         extras = {
             "scales": _hashes(self.subnetwork.scales),
-            "planes": {
-                n: hashlib.sha256(p.packed().tobytes()).hexdigest() for n, p in self.subnetwork.planes.items()
-            },
+            "planes": {n: hashlib.sha256(p.packed().tobytes()).hexdigest() for n, p in self.subnetwork.planes.items()},
         }
         return digest(
             {
@@ -119,9 +117,7 @@ class Ticket:
         Weights that the ticket carries already always stay in it.
         """
         ticket = self._with_weights() if weights else self
-        tensors = _formats.write(
-            ticket.subnetwork, {group: getattr(ticket, group) or {} for group in _GROUPS}
-        )
+        tensors = _formats.write(ticket.subnetwork, {group: getattr(ticket, group) or {} for group in _GROUPS})
         meta = {
             "spec": ticket.spec.to_dict(),
             "shapes": _formats.listed(ticket.mask.shapes),
@@ -189,9 +185,7 @@ class Ticket:
             if self.module is not None:  # the user's own factory: its traceback says more
                 raise
             reason = " ".join(str(cause).split())
-            raise TicketError(
-                f"{where}: its mother cannot be drawn again from its spec ({reason})."
-            ) from cause
+            raise TicketError(f"{where}: its mother cannot be drawn again from its spec ({reason}).") from cause
         if found != self.fingerprint:
             cause_of_it = "it was tampered with, or made by a version that drew other weights"
             mend = "give the module factory that it was made with" if self.module else cause_of_it
@@ -240,9 +234,7 @@ class Ticket:
                 raise wrong(f"statistics of {name}", "a negative variance", "variances of at least 0")
         missing = [name for name in self.mask if self.weights is not None and name not in self.weights]
         if missing:
-            raise wrong(
-                "weights", sorted(self.weights or ()), f"every parameter of the mask, {missing[0]} too"
-            )
+            raise wrong("weights", sorted(self.weights or ()), f"every parameter of the mask, {missing[0]} too")
 
 
 def check_id(got: object) -> str:

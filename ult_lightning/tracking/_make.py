@@ -34,13 +34,7 @@ def make_logger(
     """
     maker = LOGGERS.get(kind)
     made: Logger | None = maker(
-        run_dir=Path(run_dir),
-        name=name,
-        group=group,
-        tags=tuple(tags),
-        config=config,
-        offline=offline,
-        project=project,
+        run_dir=Path(run_dir), name=name, group=group, tags=tuple(tags), config=config, offline=offline, project=project
     )
     return made
 

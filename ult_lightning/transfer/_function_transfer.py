@@ -71,9 +71,7 @@ def transfer_functions(
     sup, rms, n_test = _test(features, task, fit)
     end = time.perf_counter()
     if network.fingerprint() != before:
-        raise FrozenError(
-            f"The network changed during the transfer ({before[:16]} before); no row is reported."
-        )
+        raise FrozenError(f"The network changed during the transfer ({before[:16]} before); no row is reported.")
     seconds = {
         "features": features.seconds,
         "head": fitted - start - spent,
@@ -89,9 +87,7 @@ class _Features:
     def __init__(self, network: FrozenNetwork, inputs: int, device: str) -> None:
         check_takes_points(network, inputs)
         if any(p.requires_grad for p in network.parameters()):
-            raise FrozenError(
-                "The network has trainable parameters; take a frozen one, as Ticket.network() gives it."
-            )
+            raise FrozenError("The network has trainable parameters; take a frozen one, as Ticket.network() gives it.")
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._shape = tuple(network.spec.input.shape)
@@ -108,9 +104,7 @@ class _Features:
             features: Floats = found.double().cpu().numpy()
             self.seconds += time.perf_counter() - start
             if not np.isfinite(features).all():
-                raise UltError(
-                    "The network's features are not finite on points of the unit cube; take another init."
-                )
+                raise UltError("The network's features are not finite on points of the unit cube; take another init.")
             yield features
 
 

@@ -57,9 +57,7 @@ def transfer_row(
     )
 
     def run() -> TransferResult:
-        result = transfer(
-            network, few, head=head, options=options, precision=precision, device=device, seed=seed
-        )
+        result = transfer(network, few, head=head, options=options, precision=precision, device=device, seed=seed)
         if keep is not None:
             keep(few, result)
         return result

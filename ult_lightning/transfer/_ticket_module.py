@@ -157,18 +157,14 @@ class TicketModule(LightningModule):
             raise fault("tasks", dict(tasks), "at least one task", "such as {'mnist5k': 10}")
         self.ticket = _ticket(ticket, module)
         content = torch.frombuffer(bytearray(self.ticket.to_bytes()), dtype=torch.uint8)
-        self.save_hyperparameters(
-            {"ticket": content, "tasks": dict(tasks), **self.options.to_dict()}, logger=False
-        )
+        self.save_hyperparameters({"ticket": content, "tasks": dict(tasks), **self.options.to_dict()}, logger=False)
         self.names = list(tasks)
         self.descriptions: dict[str, dict[str, Any]] = {}
         self.network = cast("FrozenNetwork", self.ticket.network(module=module))
         self._module = module or self.ticket.module
         self._fingerprint = self.network.fingerprint()
         self.heads = nn.ModuleList(ProbeHead(self.network.dim, classes) for classes in tasks.values())
-        self.metrics = nn.ModuleList(
-            MulticlassAccuracy(classes, average="micro") for classes in tasks.values()
-        )
+        self.metrics = nn.ModuleList(MulticlassAccuracy(classes, average="micro") for classes in tasks.values())
         self._standardised = [False] * len(self.names)
         self.register_buffer("_loss_sum", torch.zeros(()), persistent=False)
         self._loss_count = 0
@@ -291,12 +287,7 @@ class TicketModule(LightningModule):
                 "from its ticket."
             )
 
-    def fit_ridge(
-        self,
-        datamodule: TaskDataModule,
-        *,
-        lambdas: Sequence[float] | None = None,
-    ) -> dict[str, float]:
+    def fit_ridge(self, datamodule: TaskDataModule, *, lambdas: Sequence[float] | None = None) -> dict[str, float]:
         """Sets every head as ``transfer`` with ``head="ridge"`` does, and returns the validation accuracy by task.
 
         One pass over each training part; ``lambdas`` as the ridge head takes them. Raises ``UltError`` for data that do not

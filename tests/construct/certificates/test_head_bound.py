@@ -74,22 +74,15 @@ def test_the_opposite_frequency_is_the_same_function(fourier):
     task = load_functions(FunctionSpec.parse("trigonometric:2"), inputs=2, seed=0)
     fit = transfer_functions(fourier.network(), task).fit
     form = task.closed_form
-    turned = SimpleNamespace(
-        frequencies=-form.frequencies, cosine=form.cosine, sine=-form.sine, constant=form.constant
-    )
+    turned = SimpleNamespace(frequencies=-form.frequencies, cosine=form.cosine, sine=-form.sine, constant=form.constant)
     other = SimpleNamespace(closed_form=turned)
     np.testing.assert_allclose(
-        head_bound(fourier, fit.weights, fit.biases, other),
-        head_bound(fourier, fit.weights, fit.biases, task),
+        head_bound(fourier, fit.weights, fit.biases, other), head_bound(fourier, fit.weights, fit.biases, task)
     )
 
 
 def test_no_bound_without_a_form_that_fits(polynomial, fourier):
-    for ticket, name in (
-        (polynomial, "trigonometric:2"),
-        (fourier, "polynomials:2"),
-        (polynomial, "outside"),
-    ):
+    for ticket, name in ((polynomial, "trigonometric:2"), (fourier, "polynomials:2"), (polynomial, "outside")):
         task = load_functions(FunctionSpec.parse(name), inputs=2, seed=0)
         weights = np.zeros((len(task.names), ticket.network().dim))
         assert head_bound(ticket, weights, np.zeros(len(task.names)), task) is None

@@ -15,9 +15,7 @@ from ult_lightning.construct.certificates._piecewise_linear import gamma, propag
 def random_net(seed: int, widths: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(seed)
     pairs = itertools.pairwise(widths)
-    return [
-        (rng.uniform(-1, 1, (o, i)) * (rng.random((o, i)) < 0.7), rng.uniform(-1, 1, o)) for i, o in pairs
-    ]
+    return [(rng.uniform(-1, 1, (o, i)) * (rng.random((o, i)) < 0.7), rng.uniform(-1, 1, o)) for i, o in pairs]
 
 
 def evaluate(net, x, dtype=np.float64, last_relu=False):
@@ -30,9 +28,7 @@ def evaluate(net, x, dtype=np.float64, last_relu=False):
 
 
 nets = st.builds(
-    random_net,
-    st.integers(0, 2**32),
-    st.lists(st.integers(1, 9), min_size=0, max_size=4).map(lambda w: [1, *w, 2]),
+    random_net, st.integers(0, 2**32), st.lists(st.integers(1, 9), min_size=0, max_size=4).map(lambda w: [1, *w, 2])
 )
 
 
@@ -52,9 +48,7 @@ def test_propagation_is_the_net(net, last_relu):
 @settings(max_examples=40, deadline=None)
 @given(net=nets)
 def test_float32_stays_within_the_rounding_bound(net):
-    rounded = [
-        (w.astype(np.float32).astype(np.float64), b.astype(np.float32).astype(np.float64)) for w, b in net
-    ]
+    rounded = [(w.astype(np.float32).astype(np.float64), b.astype(np.float32).astype(np.float64)) for w, b in net]
     line = propagate(net, 0.0, 1.0)
     x = np.linspace(0, 1, 2001).astype(np.float32)
     error = np.abs(evaluate(rounded, x, np.float32).astype(np.float64) - evaluate(net, x.astype(np.float64)))

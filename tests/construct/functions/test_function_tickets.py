@@ -141,20 +141,14 @@ def test_masks_do_not_depend_on_the_scales_of_the_layers():
 # The trial's table: certified sup error and parameters kept, medians over five seeds, at most 5 % above.
 @pytest.mark.parametrize(
     ("name", "chain", "kept", "error"),
-    [
-        ("log", (200, 10, 200), 82, 4.0e-4),
-        ("exp", (500, 40, 500), 258, 1.4e-4),
-        ("sin", (250, 21, 250), 131, 4.8e-3),
-    ],
+    [("log", (200, 10, 200), 82, 4.0e-4), ("exp", (500, 40, 500), 258, 1.4e-4), ("sin", (250, 21, 250), 131, 4.8e-3)],
 )
 def test_figures_of_one_function(name, chain, kept, error):
     plan = UnivariatePlan(chain, chain[1], 0.15)
     tickets = [univariate_ticket(name, plan=plan, seed=seed, init="burkholz_uniform") for seed in SEEDS]
     assert np.median([t.mask.kept for t in tickets]) <= 1.05 * kept
     assert np.median([bound_of(t) for t in tickets]) <= 1.05 * error
-    assert {t.mask.total for t in tickets} == {
-        sum((a + 1) * b for a, b in zip((1, *chain), (*chain, 1), strict=True))
-    }
+    assert {t.mask.total for t in tickets} == {sum((a + 1) * b for a, b in zip((1, *chain), (*chain, 1), strict=True))}
 
 
 def test_figures_of_monomials_of_one_variable():
@@ -213,9 +207,7 @@ def test_chosen_exponents_alone():
 
 
 def test_images_are_pooled_for_a_ticket_over_images():
-    ticket = polynomial_ticket(
-        9, 1, 0.02, seed=0, input=InputSpec((3, 32, 32), range="unit", adapter="pool3")
-    )
+    ticket = polynomial_ticket(9, 1, 0.02, seed=0, input=InputSpec((3, 32, 32), range="unit", adapter="pool3"))
     images = torch.rand(6, 3, 32, 32)
     pooled = torch.nn.functional.adaptive_avg_pool2d(images, 3).mean(1).flatten(1).double().numpy()
     found = ticket.network()(images).double().numpy()
@@ -231,8 +223,7 @@ def test_a_mother_too_narrow_is_a_failure_in_words_and_no_fresh_draw():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "plan_polynomial", lambda *_, **__: spare)
         with pytest.raises(
-            ConstructError,
-            match=r"eps: got 0\.001, wanted at least .* log=\[16,8,16\] linear=24 exp=\[16,10,16\]",
+            ConstructError, match=r"eps: got 0\.001, wanted at least .* log=\[16,8,16\] linear=24 exp=\[16,10,16\]"
         ):
             polynomial_ticket(1, 3, 1e-3, seed=0)
 

@@ -80,10 +80,7 @@ def test_a_triangle_wave_is_its_kinks():
         ({"curvature": 0.0}, r"curvature: got 0\.0, wanted a number above 0"),
         ({"low": 2.0, "high": 1.0}, r"interval: got \[2\.0, 1\.0\], wanted two numbers, 0 <= low < high"),
         ({"low": -1.0}, r"interval: got \[-1\.0, 3\.0\]"),
-        (
-            {"f": lambda z: np.log(z)},
-            r"function: got 'exp', wanted a function that maps .* to \(n,\) finite numbers",
-        ),
+        ({"f": lambda z: np.log(z)}, r"function: got 'exp', wanted a function that maps .* to \(n,\) finite numbers"),
         ({"f": lambda z: z[:-1]}, r"function: got 'exp', wanted a function that maps"),
     ],
 )

@@ -364,10 +364,7 @@ def test_a_target_that_cannot_be_is_one_sentence(layers, message):
         ({"calibration": [[0.5, float("nan"), 0.0]]}, "calibration: got nan"),
         ({"calibration": [0.5]}, "calibration: got"),
         ({"calibration": [[0.5, 0.5]]}, r"calibration: got \(1, 2\)"),
-        (
-            {"input_shape": (1, 1, 4)},
-            r"input_shape: got \(1, 1, 4\), wanted a shape on which the target runs",
-        ),
+        ({"input_shape": (1, 1, 4)}, r"input_shape: got \(1, 1, 4\), wanted a shape on which the target runs"),
         ({"input_shape": (3,)}, r"input_shape: got \(3,\)"),
         ({"block": 3, "eps": 1e-6}, "block: got 3.*more than half"),
     ],
@@ -392,12 +389,7 @@ def test_settings_that_cannot_be_are_one_sentence(arguments, message):
 )  # fmt: skip
 def test_a_wrong_file_names_the_layer(tmp_path, change, message):
     layers = [{"linear": 4}, "relu", {"linear": 2}]
-    arrays = {
-        "0.weight": np.ones((4, 3)),
-        "0.bias": np.ones(4),
-        "2.weight": np.ones((2, 4)),
-        "2.bias": np.ones(2),
-    }
+    arrays = {"0.weight": np.ones((4, 3)), "0.bias": np.ones(4), "2.weight": np.ones((2, 4)), "2.bias": np.ones(2)}
     change(layers, arrays)
     if message.startswith("no ReLU"):
         layers = []
@@ -443,13 +435,7 @@ def digits() -> tuple[nn.Sequential, torch.Tensor, torch.Tensor]:
     return net, x[:1400], x[1400:]
 
 
-def fit(
-    net: nn.Module,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    optimizer: torch.optim.Optimizer,
-    epochs: int,
-) -> None:
+def fit(net: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer: torch.optim.Optimizer, epochs: int) -> None:
     for _ in range(epochs):
         for batch in torch.randperm(len(x)).split(64):
             optimizer.zero_grad()

@@ -72,9 +72,7 @@ def test_one_target_gets_the_cheapest_subset(
 ) -> None:
     """Brute force over all subsets, in multiples of 1/64, whose sums are exact."""
     values, kept = np.array([v for v, _ in pool]) / 64, np.array([k for _, k in pool])
-    found = allocate(
-        values, [target / 64], eps / 64, kept=kept, cost_new=costs[0], cost_kept=costs[1], max_size=6
-    )
+    found = allocate(values, [target / 64], eps / 64, kept=kept, cost_new=costs[0], cost_kept=costs[1], max_size=6)
     members = np.array(list(product([0, 1], repeat=len(values))), dtype=float)
     members = members[members.sum(1) <= 6]
     within = np.abs(members @ values - target / 64) <= eps / 64

@@ -79,13 +79,7 @@ def test_unreachable_targets_are_counted_right(distribution: Distribution) -> No
 
 @pytest.mark.parametrize(
     ("distribution", "n", "eps"),
-    [
-        ("uniform", 10, 1e-2),
-        ("uniform", 13, 1e-3),
-        ("product", 10, 1e-2),
-        ("product", 15, 1e-2),
-        ("normal", 11, 1e-2),
-    ],
+    [("uniform", 10, 1e-2), ("uniform", 13, 1e-3), ("product", 10, 1e-2), ("product", 15, 1e-2), ("normal", 11, 1e-2)],
 )
 def test_failure_rate_is_that_of_simulated_pools(distribution: Distribution, n: int, eps: float) -> None:
     m = 8_000
@@ -130,15 +124,9 @@ def test_elements_needed_grow_like_a_logarithm() -> None:
     [
         (lambda: median_error(0, 0.1, second_moment=1.0), "n: got 0, wanted a whole number, 1 or more."),
         (lambda: median_error(5, 0.1, second_moment=0.0), "second_moment: got 0.0, wanted a number above 0."),
-        (
-            lambda: median_error(5, 0.1, second_moment=1.0, size=6),
-            "size: got 6, wanted a whole number from 1 to",
-        ),
+        (lambda: median_error(5, 0.1, second_moment=1.0, size=6), "size: got 6, wanted a whole number from 1 to"),
         (lambda: unreachable_rate(5, 0.0), "eps: got 0.0, wanted a number above 0."),
-        (
-            lambda: failure_rate(5, 0.1, distribution="gaussian"),
-            "distribution: got 'gaussian', wanted one of",
-        ),  # type: ignore[arg-type]
+        (lambda: failure_rate(5, 0.1, distribution="gaussian"), "distribution: got 'gaussian', wanted one of"),  # type: ignore[arg-type]
         (lambda: failure_rate(5, 0.1, distribution="unifrom"), "did you mean uniform"),  # type: ignore[arg-type]
         (lambda: elements_needed(0.1, 1.0), "delta: got 1.0, wanted a probability in (0, 1)."),
         (lambda: elements_needed(0.1, 0.1, 0), "problems: got 0, wanted a whole number, 1 or more."),

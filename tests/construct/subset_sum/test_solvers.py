@@ -101,15 +101,7 @@ def test_min_error_equals_mixed_integer_programming(n: int) -> None:
 @needs_both
 @pytest.mark.parametrize(
     ("m", "n", "eps"),
-    [
-        (300, 15, 1e-2),
-        (60, 15, 1e-3),
-        (60, 20, 1e-3),
-        (30, 30, 1e-3),
-        (6, 60, 1e-4),
-        (3, 140, 1e-3),
-        (40, 22, 1e-4),
-    ],
+    [(300, 15, 1e-2), (60, 15, 1e-3), (60, 20, 1e-3), (30, 30, 1e-3), (6, 60, 1e-4), (3, 140, 1e-3), (40, 22, 1e-4)],
 )
 def test_engines_agree(m: int, n: int, eps: float) -> None:
     values, targets = problems(m, n, seed=m + n)
@@ -210,8 +202,7 @@ def test_order_does_not_matter(problem: tuple[Floats, float, float], engine: Eng
         assert one.errors[0] == other.errors[0] or solve is low_noise
         assert one.within(eps)[0] == other.within(eps)[0]
     assert (
-        sparsest(values, [target], eps, engine=engine).sizes
-        == sparsest(shuffled, [target], eps, engine=engine).sizes
+        sparsest(values, [target], eps, engine=engine).sizes == sparsest(shuffled, [target], eps, engine=engine).sizes
     )
 
 
@@ -257,10 +248,7 @@ def test_errors_are_those_of_the_chosen_and_sizes_are_least(
 
 @each_engine
 def test_no_targets_give_no_subsets(engine: Engine) -> None:
-    for best in (
-        sparsest([1.0, 2.0], [], 0.1, engine=engine),
-        min_error(np.zeros((0, 3)), [], engine=engine),
-    ):
+    for best in (sparsest([1.0, 2.0], [], 0.1, engine=engine), min_error(np.zeros((0, 3)), [], engine=engine)):
         assert len(best.chosen) == len(best.errors) == len(best.sizes) == 0
 
 
@@ -308,8 +296,6 @@ def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UltError, match=r"pip install 'ult_lightning\[fast\]'"):
         min_error(POOL, [0.3], engine="numba")
     calls = []
-    monkeypatch.setattr(
-        _numpy_engine, "min_error", lambda *given: calls.append(given) or np.zeros((1, 9), bool)
-    )
+    monkeypatch.setattr(_numpy_engine, "min_error", lambda *given: calls.append(given) or np.zeros((1, 9), bool))
     min_error(POOL, [0.3])
     assert len(calls) == 1

@@ -47,9 +47,7 @@ def test_there_are_learners_and_scorers_each_with_options_and_a_paper() -> None:
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
 @pytest.mark.parametrize("method", METHODS.names())
-def test_every_method_keeps_the_counts_survives_the_file_and_leaves_the_mother(
-    method, scope, tmp_path
-) -> None:
+def test_every_method_keeps_the_counts_survives_the_file_and_leaves_the_mother(method, scope, tmp_path) -> None:
     task = load_task({"name": "digits", "train_limit": 200}, seed=0)
     chosen = replace(settings(method, scope=scope), trainer={"max_steps": 60})  # layers drift apart slowly
     ticket = find_ticket([task], PLAIN, chosen, progress=False)
@@ -100,10 +98,7 @@ def test_biprop_passes_the_gradient_of_the_real_weights() -> None:
 def test_a_collapsed_layer_of_biprop_has_the_scale_zero_and_no_nan() -> None:
     mother = build_mother(PLAIN)
     learner = Biprop(
-        mother.body,
-        counts(mother, settings("biprop", 0.02, scope="global")),
-        Biprop.OPTIONS(scope="global"),
-        seed=0,
+        mother.body, counts(mother, settings("biprop", 0.02, scope="global")), Biprop.OPTIONS(scope="global"), seed=0
     )
     learner.layers["0.weight"].scores.data.mul_(1e-6)
     learner.before_step(0)
@@ -120,9 +115,7 @@ def test_snip_ranks_by_gradient_times_weight_over_the_whole_network() -> None:
         return F.cross_entropy(network(batch[0])[:, :4], batch[1])
 
     chosen = settings("snip")
-    found = Snip(Snip.OPTIONS(), seed=0).subnetwork(
-        mother, counts(mother, chosen), batches=[(x, y)], loss=loss
-    )
+    found = Snip(Snip.OPTIONS(), seed=0).subnetwork(mother, counts(mother, chosen), batches=[(x, y)], loss=loss)
     twin = build_mother(PLAIN).requires_grad_(True)
     loss(twin, (x, y)).backward()
     scores = {n: (p.grad * p).abs().detach() for n, p in maskable(twin.body).items()}
@@ -151,9 +144,7 @@ def test_snip_adds_the_gradients_of_its_batches_and_leaves_norms_alone() -> None
     scores = {n: (p.grad * p).abs().detach() for n, p in maskable(twin.body).items()}
     least = torch.cat([s.flatten() for s in scores.values()]).sort(descending=True).values
     for name, score in scores.items():
-        clear = (
-            score / least[sum(kept.values()) - 1] - 1
-        ).abs() > 1e-3  # the order of sums decides near the threshold
+        clear = (score / least[sum(kept.values()) - 1] - 1).abs() > 1e-3  # the order of sums decides near the threshold
         wanted = score >= least[sum(kept.values()) - 1]
         assert np.array_equal(both.mask[name][clear.numpy()], wanted[clear].numpy()), name
     assert all(torch.equal(b, before[n]) for n, b in mother.named_buffers())
@@ -173,9 +164,7 @@ def synflow_by_hand(mother: Mother, total: int, rounds: int) -> dict[str, torch.
         order = torch.argsort(ranks, descending=True, stable=True)[:kept]
         flat = torch.zeros(size, dtype=torch.bool)
         flat[order] = True
-        masks = [
-            m.view(w.shape) for m, w in zip(flat.split([w.numel() for w in weights]), weights, strict=True)
-        ]
+        masks = [m.view(w.shape) for m, w in zip(flat.split([w.numel() for w in weights]), weights, strict=True)]
     return {"1.weight": masks[0], "3.weight": masks[1]}
 
 

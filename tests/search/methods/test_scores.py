@@ -87,9 +87,7 @@ def test_pooled_ranks_weights_and_biases_apart_and_keeps_the_totals():
     for leaf in ("weight", "bias"):
         names = [n for n in mask.names if n.endswith(leaf)]
         assert sum(int(mask[n].sum()) for n in names) == sum(kept[n] for n in names)
-    assert mask.densities["1.weight"] == pytest.approx(
-        0.01, abs=0.003
-    )  # untrained scores rank alike in all layers
+    assert mask.densities["1.weight"] == pytest.approx(0.01, abs=0.003)  # untrained scores rank alike in all layers
     assert mask.densities["4.weight"] == pytest.approx(0.01, abs=0.003)
 
 

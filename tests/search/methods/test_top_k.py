@@ -61,9 +61,7 @@ def test_any_memory_format_gives_the_same_mask():
     values = torch.rand(8, 16, 9, 9).round(decimals=1)
     expected = top_k_mask(values, 500)
     assert torch.equal(top_k_mask(values.to(memory_format=torch.channels_last), 500), expected)
-    assert torch.equal(
-        top_k_mask(values.permute(3, 2, 1, 0), 500), by_sorting(values.permute(3, 2, 1, 0), 500)
-    )
+    assert torch.equal(top_k_mask(values.permute(3, 2, 1, 0), 500), by_sorting(values.permute(3, 2, 1, 0), 500))
 
 
 def test_a_count_out_of_range_is_refused():

@@ -26,9 +26,7 @@ def options_of(group: str) -> list[str]:
 
 def groups() -> list[str]:
     """Keys whose value is the name of a YAML file of ours."""
-    return sorted(
-        folder.name for folder in conf_folder().iterdir() if folder.is_dir() and folder.name != "common"
-    )
+    return sorted(folder.name for folder in conf_folder().iterdir() if folder.is_dir() and folder.name != "common")
 
 
 def reference(key: str) -> str:

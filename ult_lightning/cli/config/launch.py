@@ -28,17 +28,7 @@ from ult_lightning.cli.console import sweep as _sweep
 from ult_lightning.cli.console.messages import known_keys, sentence, unknown_key
 from ult_lightning.cli.console.process import output_refusal
 
-_PLAIN = {
-    "--hydra-help",
-    "--version",
-    "--resolve",
-    "--run",
-    "-r",
-    "--multirun",
-    "-m",
-    "--shell-completion",
-    "-sc",
-}
+_PLAIN = {"--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m", "--shell-completion", "-sc"}
 _VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
            "--info", "-i", "--experimental-rerun"}  # fmt: skip
 _CHOICES = {
@@ -75,9 +65,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
 
 def _with_plugin_folders(overrides: Sequence[str]) -> list[str]:
     """The overrides, with the `conf` folders of plugins in Hydra's search path."""
-    files = [
-        override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")
-    ]
+    files = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")]
     names = [name.strip(" '\"") for text in files for name in text.strip("[]").split(",")]
     folders = [f"file://{folder}" for folder in plugin_folders([name for name in names if name])]
     if not folders:
@@ -254,8 +242,7 @@ def _torchvision_models() -> list[str]:
     if package is None or package.origin is None:
         return []
     text = "".join(
-        file.read_text(encoding="utf-8")
-        for file in sorted((Path(package.origin).parent / "models").rglob("*.py"))
+        file.read_text(encoding="utf-8") for file in sorted((Path(package.origin).parent / "models").rglob("*.py"))
     )
     pattern = r"^@register_model\((?:name=)?(?:\"(\w+)\")?\)\n(?:.*\n)*?def (\w+)"
     return [given or name for given, name in re.findall(pattern, text, re.MULTILINE)]

@@ -174,9 +174,7 @@ def _unread(key: str, known: list[str], verb: str) -> UltError:
     from ult_lightning.base import nearest
 
     near = nearest(key, known)
-    return fault(
-        "key", key, f"a key that `ult {verb}` has", f"the nearest are {', '.join(near)}" if near else ""
-    )
+    return fault("key", key, f"a key that `ult {verb}` has", f"the nearest are {', '.join(near)}" if near else "")
 
 
 def _leaves(node: Any, prefix: str = "") -> Iterator[str]:

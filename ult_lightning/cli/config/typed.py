@@ -62,12 +62,7 @@ class Machine:
 
         return [
             load_task(
-                spec,
-                seed=seed,
-                data_dir=self.data_dir,
-                cache_dir=self.cache_dir,
-                download=self.download,
-                notice=print,
+                spec, seed=seed, data_dir=self.data_dir, cache_dir=self.cache_dir, download=self.download, notice=print
             )
             for spec in specs
         ]
@@ -107,11 +102,7 @@ def _device(reader: Reader) -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise fault(
-            "trainer.accelerator",
-            accelerator,
-            "auto or cpu, since this machine has no GPU that torch can use",
-        )
+        raise fault("trainer.accelerator", accelerator, "auto or cpu, since this machine has no GPU that torch can use")
     return "cuda"
 
 
@@ -211,9 +202,7 @@ def trainer_machine(reader: Reader) -> dict[str, Any]:
     """The Trainer's arguments that change no number; raises UltError for names that the Trainer does not take."""
     arguments = reader.mapping("trainer")
     check_trainer_arguments(arguments)
-    return {
-        name: value for name, value in arguments.items() if name not in TRAINER_SCIENCE and value is not None
-    }
+    return {name: value for name, value in arguments.items() if name not in TRAINER_SCIENCE and value is not None}
 
 
 def callbacks(reader: Reader) -> list[Any]:
@@ -228,9 +217,7 @@ def callbacks(reader: Reader) -> list[Any]:
             continue
         key = f"callbacks.{name}"
         if not isinstance(node, Mapping) or "_target_" not in node:
-            raise fault(
-                key, node, "the key _target_", "name the class, as conf/callbacks/lr_monitor.yaml does"
-            )
+            raise fault(key, node, "the key _target_", "name the class, as conf/callbacks/lr_monitor.yaml does")
         try:
             callback = instantiate(node)
         except HydraException as error:
@@ -247,9 +234,7 @@ def refuse_idle_epochs(search: SearchSettings, reader: Reader, overrides: Collec
     words = {override.partition("=")[0].lstrip("+") for override in overrides}
     if search.max_steps is not None and "trainer.max_epochs" in words:
         wanted = f"no value beside trainer.max_steps={search.max_steps}, which counts instead"
-        raise fault(
-            "trainer.max_epochs", reader.value("trainer.max_epochs"), wanted, "add trainer.max_steps=null"
-        )
+        raise fault("trainer.max_epochs", reader.value("trainer.max_epochs"), wanted, "add trainer.max_steps=null")
 
 
 def head_settings(reader: Reader, family: Registry[Head[Any]]) -> tuple[str, dict[str, Any]]:

@@ -170,7 +170,6 @@ def of(verb: str) -> str:
     if verb in ("rows", "ticket"):
         return VERBS[verb]
     return (
-        VERBS[verb]
-        + "\nAlso: -m (sweep), --cfg job (print what would run), --config-dir FOLDER (your own YAML), "
+        VERBS[verb] + "\nAlso: -m (sweep), --cfg job (print what would run), --config-dir FOLDER (your own YAML), "
         "--hydra-help.\n"
     )

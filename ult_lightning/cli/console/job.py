@@ -83,9 +83,7 @@ def _told(body: Body, verb: str, cfg: DictConfig, place: Place) -> float | None:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if _because_of(
-            KeyboardInterrupt, error
-        ):  # a clean-up that failed because Ctrl-C came at a bad moment
+        if _because_of(KeyboardInterrupt, error):  # a clean-up that failed because Ctrl-C came at a bad moment
             raise KeyboardInterrupt from None
         text = sentence(error, verb, place.overrides)
         if text is not None:

@@ -59,12 +59,7 @@ def omegaconf_sentence(error: Any, key: str | None = None) -> str:
     if isinstance(error, InterpolationKeyError):
         name = re.search(r"'(.+?)'", first)
         return str(
-            fault(
-                key,
-                f"${{{name[1] if name else '?'}}}",
-                "a reference to a key that exists",
-                "--cfg job shows them",
-            )
+            fault(key, f"${{{name[1] if name else '?'}}}", "a reference to a key that exists", "--cfg job shows them")
         )
     if isinstance(error, UnsupportedInterpolationType):
         return f"{key}: {first}; Hydra and OmegaConf list the ones they know."
@@ -88,9 +83,7 @@ def _missing_config(error: Any) -> str:
     file = str(error.missing_cfg_file or "")
     group, _, name = file.rpartition("/")
     if not group:
-        return str(
-            fault("config-name", file, "a YAML file of the config folders", "--config-dir adds a folder")
-        )
+        return str(fault("config-name", file, "a YAML file of the config folders", "--config-dir adds a folder"))
     name = name.removesuffix(".yaml")
     if group == "hydra/launcher" and name.startswith("submitit"):
         mend = "type pip install 'ult_lightning[slurm]'"
@@ -133,9 +126,7 @@ def _composition(error: Any, verb: str, overrides: Sequence[str]) -> str:
     if match := re.match(r"Could not append to config. An item is already at '(.+?)'", text):
         return str(fault("override", f"+{match[1]}", f"{match[1]}=... without the plus", "the key exists"))
     if match := re.match(r"Multiple values for ([^.]+)", text):
-        return str(
-            fault("override", f"+{match[1]}", f"{match[1]}=... without the plus", "the group has a value")
-        )
+        return str(fault("override", f"+{match[1]}", f"{match[1]}=... without the plus", "the group has a value"))
     cause = error.__cause__
     if cause is not None and hasattr(cause, "full_key"):
         return omegaconf_sentence(cause)
@@ -194,9 +185,7 @@ def _memory(verb: str) -> str:
         "transfer": "say train_limit=N, or take a smaller ticket",
         "construct": "take a larger eps or a smaller degree",
     }
-    return str(
-        fault("memory", "less than this takes", "more of it", mend.get(verb, "say tasks=[...] or arms=[...]"))
-    )
+    return str(fault("memory", "less than this takes", "more of it", mend.get(verb, "say tasks=[...] or arms=[...]")))
 
 
 def _disk(error: OSError) -> str | None:

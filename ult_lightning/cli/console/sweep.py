@@ -107,11 +107,7 @@ def report_failures(folder: Path, command: Sequence[str], planned: Sequence[Sequ
     if not failed and not missing:
         return 0
     count = f"{len(failed) + len(missing)} of {len(notes) + len(missing)} jobs"
-    lines = [
-        f"ult: {count} did not finish; to run them:"
-        if missing
-        else f"ult: {count} failed; to run them again:"
-    ]
+    lines = [f"ult: {count} did not finish; to run them:" if missing else f"ult: {count} failed; to run them again:"]
     for note in failed:
         lines.append(f"  #{note['number']} {note.get('error', 'stopped without a word')}")
         lines.append(f"     {shlex.join([*command, *note['overrides']])}")

@@ -20,8 +20,7 @@ def aligned(cells: Sequence[Sequence[str]], *, left: Collection[int] = (0,), ind
     lines = []
     for row in cells:
         padded = (
-            text.ljust(w) if i in left else text.rjust(w)
-            for i, (text, w) in enumerate(zip(row, widths, strict=True))
+            text.ljust(w) if i in left else text.rjust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True))
         )
         lines.append((indent + "  ".join(padded)).rstrip())
     return lines

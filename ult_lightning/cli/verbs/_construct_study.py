@@ -55,9 +55,7 @@ def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, m
 def said(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a study; for a quick look without those that an experiment merely repeats from its defaults."""
     quick = options.get("fast") is True
-    return {
-        key: value for key, value in options.items() if not quick or key == "fast" or value != defaults[key]
-    }
+    return {key: value for key, value in options.items() if not quick or key == "fast" or value != defaults[key]}
 
 
 def table(rows: Sequence[Row], *, x: str) -> list[str]:
@@ -72,6 +70,4 @@ def table(rows: Sequence[Row], *, x: str) -> list[str]:
         cells.append([series, metric, f"{median(places):.4g}" if places else "-", value, str(len(found))])
     lines = aligned(cells, left={0, 1})
     more = len(lines) - 1 - _MOST_LINES
-    return (
-        lines if more <= 0 else [*lines[: _MOST_LINES + 1], f"  ... and {more} more, all of them in the CSV"]
-    )
+    return lines if more <= 0 else [*lines[: _MOST_LINES + 1], f"  ... and {more} more, all of them in the CSV"]

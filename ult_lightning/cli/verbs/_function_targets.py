@@ -55,20 +55,12 @@ def head_settings(reader: Reader, functions: Sequence[FunctionSpec]) -> tuple[st
     return settings.head_settings(reader, FUNCTION_HEADS if functions else HEADS)
 
 
-def refuse_image_keys(
-    *,
-    precision: str,
-    shots: Sequence[int | None],
-    save: Path | None,
-    **limits: int | None,
-) -> None:
+def refuse_image_keys(*, precision: str, shots: Sequence[int | None], save: Path | None, **limits: int | None) -> None:
     """Raise UltError where a key is set that functions have no use for."""
     if precision != "32":
         raise fault("precision", precision, "32 or auto", "functions need more digits than bfloat16 has")
     if tuple(shots) != (None,):
-        raise fault(
-            "shots", list(shots), "null, since the targets are functions", "say head.options.points=6000"
-        )
+        raise fault("shots", list(shots), "null, since the targets are functions", "say head.options.points=6000")
     if save is not None:
         raise fault("save", str(save), "null, since the targets are functions", "heads of images can be kept")
     for key, value in limits.items():
@@ -88,14 +80,7 @@ def check_fit(ticket: Ticket, functions: Sequence[FunctionSpec], images: Sequenc
         raise fault("targets", [spec.id for spec in images], wanted)
 
 
-def rows(
-    told: TransferJob,
-    ticket: Ticket,
-    network: FrozenNetwork,
-    store: RowStore,
-    *,
-    seed: int,
-) -> list[Row]:
+def rows(told: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowStore, *, seed: int) -> list[Row]:
     """Two rows per target, the sup error before the RMS error."""
     from ult_lightning.data import load_functions
     from ult_lightning.transfer import function_rows
@@ -123,18 +108,7 @@ def rows_table(rows: Sequence[Row], reused: Collection[str] = ()) -> list[str]:
 
     `rows` come in pairs, sup error first; those whose id is among `reused` are marked as taken from the store.
     """
-    heads = [
-        "target",
-        "",
-        "sup error",
-        "RMS error",
-        "certified",
-        "functions",
-        "points",
-        "features",
-        "seconds",
-        "",
-    ]
+    heads = ["target", "", "sup error", "RMS error", "certified", "functions", "points", "features", "seconds", ""]
     cells = [heads]
     for sup, rms in zip(rows[::2], rows[1::2], strict=True):
         bound = sup.extra["certified_bound"]

@@ -112,13 +112,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     return None
 
 
-def end_screen(
-    rows: Sequence[Row],
-    paths: dict[str, Path],
-    *,
-    machine: settings.Machine,
-    where: str | None,
-) -> str:
+def end_screen(rows: Sequence[Row], paths: dict[str, Path], *, machine: settings.Machine, where: str | None) -> str:
     """Where the table, the figure, the tickets and the log lie, and what to try next."""
     from ult_lightning.tickets import TicketStore
 
@@ -126,9 +120,7 @@ def end_screen(
     place = {name: shown(path) for name, path in paths.items()}
     lines = [f"Table       {place['table.md']}, {place['table.csv']}, {place['table.tex']}", f"Figure      {place['figure.png']}",
              f"Page        {place['report.html']}", f"Rows        {shown(store / 'rows')}"]  # fmt: skip
-    tickets = list(
-        dict.fromkeys(row.ticket for row in rows if row.ticket is not None and row.arm == "universal")
-    )
+    tickets = list(dict.fromkeys(row.ticket for row in rows if row.ticket is not None and row.arm == "universal"))
     tickets = tickets or list(dict.fromkeys(row.ticket for row in rows if row.ticket is not None))
     if tickets:
         path = shown(TicketStore(store).path(tickets[0]))

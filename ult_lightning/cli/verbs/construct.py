@@ -147,9 +147,7 @@ def end_screen(ticket: Ticket, job: ConstructJob, path: Path, *, reused: bool, w
     size = path.stat().st_size
     seconds = ticket.provenance.get("seconds")
     spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
-    did = (
-        "Found in the store, nothing to do (force=true constructs again)" if reused else f"Constructed{spent}"
-    )
+    did = "Found in the store, nothing to do (force=true constructs again)" if reused else f"Constructed{spent}"
     kept, total = ticket.mask.kept, ticket.mask.total
     lines = [
         ("ticket", ticket.id),

@@ -50,13 +50,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     return None
 
 
-def chosen_rows(
-    store: Path,
-    *,
-    tasks: Collection[str],
-    arms: Collection[str],
-    seeds: Collection[int],
-) -> list[Row]:
+def chosen_rows(store: Path, *, tasks: Collection[str], arms: Collection[str], seeds: Collection[int]) -> list[Row]:
     """The rows of a store that pass the filters (an empty one lets all pass).
 
     Raises UltError for a store without rows and for a filter that names what no row has.
@@ -65,9 +59,7 @@ def chosen_rows(
 
     rows = RowStore(store).all()
     if not rows:
-        raise UltError(
-            f"store: got {str(store)!r}, which holds no rows; `ult compare` or `ult transfer` make them."
-        )
+        raise UltError(f"store: got {str(store)!r}, which holds no rows; `ult compare` or `ult transfer` make them.")
     for key, wanted, there in (
         ("tasks", tasks, {row.task for row in rows}),
         ("arms", arms, {row.arm for row in rows}),
@@ -79,12 +71,8 @@ def chosen_rows(
     rows = [
         row
         for row in rows
-        if (not tasks or row.task in tasks)
-        and (not arms or row.arm in arms)
-        and (not seeds or row.seed in seeds)
+        if (not tasks or row.task in tasks) and (not arms or row.arm in arms) and (not seeds or row.seed in seeds)
     ]
     if not rows:
-        raise UltError(
-            f"store: no row of {str(store)!r} passes all of the filters tasks, arms and seeds together."
-        )
+        raise UltError(f"store: no row of {str(store)!r} passes all of the filters tasks, arms and seeds together.")
     return rows

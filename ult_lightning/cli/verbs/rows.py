@@ -60,9 +60,7 @@ def _refuse_unknown(store: RowStore, keyed: Mapping[str, str]) -> None:
                 continue
         near = nearest(keyed[key], there)
         if not near and len(there) > _MOST_NAMES:
-            raise fault(
-                key, keyed[key], f"one of the {len(there)} {key}s in the store", "`ult rows` shows them"
-            )
+            raise fault(key, keyed[key], f"one of the {len(there)} {key}s in the store", "`ult rows` shows them")
         raise unknown(key, keyed[key], there)
 
 

@@ -83,9 +83,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
 
     tasks = search_job.machine.load(search_job.sources, seed=search_job.seed)
     store = TicketStore(search_job.machine.store)
-    config = settings.told_config(
-        cfg, precision=search_job.search.precision, device=search_job.machine.device
-    )
+    config = settings.told_config(cfg, precision=search_job.search.precision, device=search_job.machine.device)
     with search_job.logging.running(place.folder, _name(search_job), config) as mirror:
         ticket, reused = search_once(
             store,

@@ -125,8 +125,7 @@ def run(cfg: DictConfig, place: Place) -> float | None:
         rows = functions.rows(told, ticket, network, store, seed=seed) if told.functions else []
         for task in tasks:
             rows += [
-                _row(told, ticket, network, task, shots, draw, seed, store, models)
-                for shots, draw in told.points()
+                _row(told, ticket, network, task, shots, draw, seed, store, models) for shots, draw in told.points()
             ]
         mirror.log_rows(rows)
     after = network.fingerprint()
@@ -202,9 +201,7 @@ class _Models:
         self._single = bool(told.save.suffix) and not told.save.is_dir()
         rows = len(told.targets) * len(list(told.points()))
         if self._single and rows > 1:
-            raise fault(
-                "save", str(told.save), f"a folder for {rows} models", "a name without a dot is a folder"
-            )
+            raise fault("save", str(told.save), f"a folder for {rows} models", "a name without a dot is a folder")
         if self._single:
             check_file("save", told.save)
             self._claim(told.save, key="save")
@@ -292,9 +289,7 @@ def _chosen(hyper: Any) -> str:
 def _shots(reader: Reader) -> tuple[int | None, ...]:
     found = reader.wholes("shots")
     if any(shots < 1 for shots in found):
-        raise fault(
-            "shots", list(found), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'"
-        )
+        raise fault("shots", list(found), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'")
     if len(set(found)) < len(found):
         raise fault("shots", list(found), "each number once")
     return found or (None,)

@@ -15,9 +15,7 @@ def _random_mask(cell: Cell) -> Outcome:
     from ult_lightning.compare._frozen import draw_mask, with_random
 
     model = cell.ticket(cell.unseen_sources).mask
-    return with_random(
-        cell, draw_mask(model.shapes, {n: int(model[n].sum()) for n in model.names}, seed=cell.seed)
-    )
+    return with_random(cell, draw_mask(model.shapes, {n: int(model[n].sum()) for n in model.names}, seed=cell.seed))
 
 
 RANDOM_MASK = Arm(

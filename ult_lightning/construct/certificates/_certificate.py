@@ -77,8 +77,7 @@ def folded(draft: Draft) -> list[Net]:
     body = draft.masked_body()
     assert isinstance(body, Chain)
     stages = [
-        [(weight.numpy(), bias.numpy()) for weight, bias in layers]
-        for _, layers in fold_chain(body, nonnegative=True)
+        [(weight.numpy(), bias.numpy()) for weight, bias in layers] for _, layers in fold_chain(body, nonnegative=True)
     ]
     for number, (name, _) in enumerate(body.order[:-1]):
         scale = draft.stage(name)[-1].scale

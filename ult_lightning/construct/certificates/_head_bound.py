@@ -78,9 +78,7 @@ def _add_shifted(rest: dict[tuple[int, ...], float], powers: tuple[int, ...], we
     """Add weight * prod ((1 + x_i) / 2)^r_i, expanded in powers of x."""
     expanded: dict[tuple[int, ...], float] = {(): weight * 0.5 ** sum(powers)}
     for r in powers:
-        expanded = {
-            (*key, e): value * math.comb(r, e) for key, value in expanded.items() for e in range(r + 1)
-        }
+        expanded = {(*key, e): value * math.comb(r, e) for key, value in expanded.items() for e in range(r + 1)}
     for key, value in expanded.items():
         rest[key] = rest.get(key, 0.0) + value
 

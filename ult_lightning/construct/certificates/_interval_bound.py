@@ -49,11 +49,7 @@ class _State:
     unit: Tensor
 
 
-def network_bound(
-    steps: Sequence[Step],
-    effective: Sequence[Effective],
-    shape: tuple[int, int, int],
-) -> float:
+def network_bound(steps: Sequence[Step], effective: Sequence[Effective], shape: tuple[int, int, int]) -> float:
     """The largest |network - target| over [0, 1]^d that interval arithmetic cannot exclude, in the units of ``steps``.
 
     Weights and biases of ``steps`` are to be in the gauge of ``effective``. Includes the rounding of a forward pass in
@@ -97,21 +93,13 @@ def _through_weights(state: _State, step: Step, layer: Effective) -> _State:
     bias = torch.from_numpy(step.bias)[None, :, None, None]
     under, over = (g + p + shift[None, :, None, None] for g, p in zip(gained, passed, strict=True))
     return _State(
-        own[0] + bias,
-        own[1] + bias,
-        (under - slack) * live[None, :, 0],
-        (over + slack) * live[None, :, 0],
-        unit,
+        own[0] + bias, own[1] + bias, (under - slack) * live[None, :, 0], (over + slack) * live[None, :, 0], unit
     )
 
 
 def _interval(step: Step, weight: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """The range of the linear map over inputs between ``low`` and ``high``; padding adds zeros, which are in it exactly."""
-    plus, minus, none = (
-        weight.clamp_min(0.0),
-        weight.clamp_max(0.0),
-        torch.zeros(len(weight), dtype=torch.float64),
-    )
+    plus, minus, none = (weight.clamp_min(0.0), weight.clamp_max(0.0), torch.zeros(len(weight), dtype=torch.float64))
     least = step.apply(low, plus, none) + step.apply(high, minus, none)
     return least, step.apply(high, plus, none) + step.apply(low, minus, none)
 

@@ -50,13 +50,7 @@ def gamma(terms: NDArray[np.int64]) -> Floats:
     return bound
 
 
-def propagate(
-    layers: Sequence[Weights],
-    low: float,
-    high: float,
-    *,
-    last_relu: bool = False,
-) -> PiecewiseLinear:
+def propagate(layers: Sequence[Weights], low: float, high: float, *, last_relu: bool = False) -> PiecewiseLinear:
     """The function of the net with ``layers`` (weight (o, i), bias (o,)), ReLU between them, on [low, high].
 
     Exact up to float64 rounding: every zero crossing of every unit becomes a point. The input of the first layer is one number,
@@ -88,11 +82,7 @@ def _with_crossings(x: Floats, y: Floats, extra: Floats) -> tuple[Floats, Floats
     order = np.argsort(all_x := np.concatenate([x, at]), kind="stable")
     fresh = np.r_[True, np.diff(all_x[order]) > 1e-15]
     order = order[fresh]
-    return (
-        all_x[order],
-        np.concatenate([y, middle[0]])[order],
-        np.concatenate([extra, middle[1]])[order],
-    )
+    return (all_x[order], np.concatenate([y, middle[0]])[order], np.concatenate([extra, middle[1]])[order])
 
 
 def sup_error(

@@ -1,12 +1,7 @@
 """Tickets for functions: of one variable, polynomials and Fourier bases (Burkholz et al. 2022)."""
 
 from ult_lightning.construct.functions._basis import STYLES, CubeOptions, Style
-from ult_lightning.construct.functions._fourier import (
-    FourierOptions,
-    FourierPlan,
-    fourier_ticket,
-    plan_fourier,
-)
+from ult_lightning.construct.functions._fourier import FourierOptions, FourierPlan, fourier_ticket, plan_fourier
 from ult_lightning.construct.functions._polynomial import (
     PolynomialOptions,
     PolynomialPlan,

@@ -29,10 +29,7 @@ _IMAGE = (3, 32, 32)
 _SIDE = min(_IMAGE[1:])
 _PLAN = ("log", "linear", "exp", "fold", "wave", "chain", "pieces", "tolerance")
 _ATTEMPTS = 8
-_HARDLY, _PATIENCE = (
-    0.95,
-    2,
-)  # so many attempts that lower the bound by less than 5 %, and the mother is given up
+_HARDLY, _PATIENCE = (0.95, 2)  # so many attempts that lower the bound by less than 5 %, and the mother is given up
 
 
 @dataclass(frozen=True)
@@ -149,11 +146,7 @@ class Basis(ABC, Generic[Plan]):
         return {}
 
 
-def choose_plan(
-    options: BasisOptions,
-    plan: Plan | None,
-    laws: Callable[[float], Plan],
-) -> tuple[Plan, float | None]:
+def choose_plan(options: BasisOptions, plan: Plan | None, laws: Callable[[float], Plan]) -> tuple[Plan, float | None]:
     """The plan to begin with, and the limit of the certificate, None where there is none.
 
     That is ``plan`` where it is given, else what ``laws`` choose from eps, with the entries that ``options`` state.
@@ -199,13 +192,7 @@ def prune_mother(
     certificate, used = _prune_within(basis, draft, plan, eps, notice)
     sampled = sampled_error(draft, basis.inputs, lambda x: basis.values(x, draft), interval=basis.interval)
     proof = certificate.to_dict(domain=basis.domain, wanted=basis.wanted, sampled=sampled)
-    config = {
-        "family": basis.net,
-        **basis.config(),
-        "eps": eps,
-        "plan": asdict(plan),
-        "spec": spec.to_dict(),
-    }
+    config = {"family": basis.net, **basis.config(), "eps": eps, "plan": asdict(plan), "spec": spec.to_dict()}
     provenance = {
         "method": basis.net,
         "config": config,

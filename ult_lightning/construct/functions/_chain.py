@@ -102,9 +102,7 @@ class _Path:
 
     def wanted(self, x: float) -> float:
         """The value to hit at x, less what the right-sided features give there."""
-        value = self.scale * float(self.function.f(np.array([x]))[0]) + float(
-            np.interp(x, self.knots, self.offsets)
-        )
+        value = self.scale * float(self.function.f(np.array([x]))[0]) + float(np.interp(x, self.knots, self.offsets))
         return value - sum(slope * max(x - tau, 0.0) for tau, slope in self.right_slopes)
 
     def _weight(self, a: float, b: float) -> float:
@@ -143,9 +141,7 @@ class _Path:
         value = self.wanted(at)
         for number, entry in enumerate(entries):
             following = stops[number + 1]
-            needed = (value - self.wanted(following)) / (
-                at - following
-            ) - slope  # slope to the right of `following`
+            needed = (value - self.wanted(following)) / (at - following) - slope  # slope to the right of `following`
             left = bool(self.pool.left[entry])
             sign = -1.0 if left else 1.0
             made = sign * self._make(entry, sign * needed, following, at)

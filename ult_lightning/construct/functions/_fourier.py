@@ -21,14 +21,7 @@ from ult_lightning.construct._draft import Draft, Layer
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._index_sets import count_frequencies, frequencies
 from ult_lightning.construct.certificates import Certificate, folded, gamma, propagate, sup_error
-from ult_lightning.construct.functions._basis import (
-    Basis,
-    CubeOptions,
-    Style,
-    choose_plan,
-    explain_plan,
-    prune_mother,
-)
+from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, choose_plan, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
@@ -107,9 +100,7 @@ def plan_fourier(
     """Widths, pieces and tolerances for features of the frequencies ``rows`` (k / 2, d) within ``eps``, by the error law 1.435 / N^2 of N pieces per period."""
     tolerance = 0.5
     inputs = rows.shape[1]
-    error = eps / (
-        1.0 + 1.1 * tolerance + (1.2 if fold else 0.2)
-    )  # a folded cosine inherits the errors of its kinks
+    error = eps / (1.0 + 1.1 * tolerance + (1.2 if fold else 0.2))  # a folded cosine inherits the errors of its kinks
     per_period = max(6, math.ceil(minus_cosine(1.0).measure()[1][-1] / (4.0 * math.sqrt(error))))
     bits = math.log2(1.0 / min(eps, 0.1))
     span = _span(rows)
@@ -210,9 +201,7 @@ class _Waves(Basis[FourierPlan]):
         if len(last) == 4:
             pieces = min(pieces, len(last[1].v))
         tolerance = plan.tolerance * wave.best_error(pieces)
-        missed += build_chain(
-            wave, last, pieces, tolerance=tolerance, in_scale=in_scale, out_scale=_OUT_SCALE
-        )
+        missed += build_chain(wave, last, pieces, tolerance=tolerance, in_scale=in_scale, out_scale=_OUT_SCALE)
         return certify_fourier(draft, self.rows, phases), missed
 
     def finer(self, plan: FourierPlan, excess: float) -> FourierPlan:
@@ -297,9 +286,7 @@ def _construct(
     notice: Notice = silent,
 ) -> Ticket:
     rows, fold = options.rows(), options.fold is not False
-    start, limit = choose_plan(
-        options, plan, lambda eps: plan_fourier(rows, eps, fold=fold, style=options.style)
-    )
+    start, limit = choose_plan(options, plan, lambda eps: plan_fourier(rows, eps, fold=fold, style=options.style))
     return prune_mother(
         _Waves(rows, options.bound),
         start,
@@ -311,7 +298,4 @@ def _construct(
     )
 
 
-FAMILIES.add(
-    "fourier",
-    Family(FourierOptions, _construct, explain_plan, tasks=("trigonometric", "outside")),
-)
+FAMILIES.add("fourier", Family(FourierOptions, _construct, explain_plan, tasks=("trigonometric", "outside")))

@@ -134,13 +134,7 @@ def _two_layers(first: Layer, second: Layer, slopes: int, biases: int) -> _Made:
         return int(up[h]), bool(own), tuple(int(ready[c]) for c in terms[t])
 
     wide = np.broadcast_to(weight[:, :, None, None], shape)
-    return (
-        unit.ravel(),
-        wide.ravel(),
-        np.broadcast_to(shift, shape).ravel(),
-        cost.ravel(),
-        decode,
-    )
+    return (unit.ravel(), wide.ravel(), np.broadcast_to(shift, shape).ravel(), cost.ravel(), decode)
 
 
 class Knots(NamedTuple):
@@ -150,14 +144,7 @@ class Knots(NamedTuple):
     inside: Indices
 
 
-def choose_knots(
-    function: Function,
-    pool: Candidates,
-    pieces: int,
-    *,
-    once: bool,
-    economy: float,
-) -> Knots:
+def choose_knots(function: Function, pool: Candidates, pieces: int, *, once: bool, economy: float) -> Knots:
     """A candidate that is linear on the whole interval and at most ``pieces`` - 1 knots inside.
 
     ``economy``: what one parameter counts against the squared distance from a wanted place, in steps.

@@ -27,14 +27,7 @@ from ult_lightning.construct.certificates import (
     refine,
     sup_error,
 )
-from ult_lightning.construct.functions._basis import (
-    Basis,
-    CubeOptions,
-    Style,
-    choose_plan,
-    explain_plan,
-    prune_mother,
-)
+from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, choose_plan, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
@@ -143,12 +136,7 @@ def exponential(exponents: Exponents) -> Function:
     return negative_exp(float(exponents.sum(1).max()) * math.log(2.0) + _MARGIN)
 
 
-def plan_polynomial(
-    exponents: Exponents,
-    eps: float,
-    *,
-    style: Style = PolynomialOptions.style,
-) -> PolynomialPlan:
+def plan_polynomial(exponents: Exponents, eps: float, *, style: Style = PolynomialOptions.style) -> PolynomialPlan:
     """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``, by the error laws of `Function.best_error`.
 
     The log chain costs S a / N^2 and the exp chain b / M^2 of the error; N + M is smallest for N : M = (S a)^(1/3) : b^(1/3).
@@ -227,9 +215,7 @@ def certify_polynomial(draft: Draft, exponents: Exponents) -> Certificate:
     """
     log_net, (linear,), exp_net = folded(draft)
     if exponents.shape[1] == 1:
-        bounds = np.array(
-            [_exact(log_net, linear, exp_net, j, int(r)) for j, r in enumerate(exponents[:, 0])]
-        )
+        bounds = np.array([_exact(log_net, linear, exp_net, j, int(r)) for j, r in enumerate(exponents[:, 0])])
         uppers, roundings = bounds.T
         return Certificate(
             "exact", uppers + roundings, {"pieces": float(uppers.max()), "float32": float(roundings.max())}
@@ -350,7 +336,4 @@ def _construct(
     )
 
 
-FAMILIES.add(
-    "polynomial",
-    Family(PolynomialOptions, _construct, explain_plan, tasks=("polynomials", "products")),
-)
+FAMILIES.add("polynomial", Family(PolynomialOptions, _construct, explain_plan, tasks=("polynomials", "products")))

@@ -38,9 +38,7 @@ class Function:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and 0 <= self.low < self.high):
-            raise fault(
-                "interval", [self.low, self.high], "two numbers, 0 <= low < high", "shift the variable"
-            )
+            raise fault("interval", [self.low, self.high], "two numbers, 0 <= low < high", "shift the variable")
         x = self.grid()
         values = self._values(x)
         step = x[1] - x[0]
@@ -55,9 +53,7 @@ class Function:
     def _values(self, x: Floats) -> Floats:
         values = np.asarray(self.f(x), dtype=np.float64)
         if values.shape != x.shape or not np.isfinite(values).all():
-            wanted = (
-                f"a function that maps (n,) points of [{self.low:g}, {self.high:g}] to (n,) finite numbers"
-            )
+            wanted = f"a function that maps (n,) points of [{self.low:g}, {self.high:g}] to (n,) finite numbers"
             raise fault("function", self.name, wanted)
         return values
 
@@ -148,9 +144,7 @@ def minimax_values(function: Function, knots: Floats) -> tuple[Floats, float]:
     matrix = vstack([hstack([hats, -slack]), hstack([-hats, -slack])]).tocsr()
     bounds = [(None, None)] * len(knots) + [(0, None)]
     cost = np.append(np.zeros(len(knots)), 1.0)
-    solution = linprog(
-        cost, A_ub=matrix, b_ub=np.concatenate([wanted, -wanted]), bounds=bounds, method="highs"
-    )
+    solution = linprog(cost, A_ub=matrix, b_ub=np.concatenate([wanted, -wanted]), bounds=bounds, method="highs")
     assert solution.status == 0, solution.message
     values: Floats = solution.x[:-1]
     return values, float(solution.x[-1])

@@ -14,14 +14,7 @@ from ult_lightning.base import fault, option
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct.certificates import Certificate, folded, propagate, sup_error
-from ult_lightning.construct.functions._basis import (
-    Basis,
-    BasisOptions,
-    Style,
-    choose_plan,
-    explain_plan,
-    prune_mother,
-)
+from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, choose_plan, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
@@ -55,12 +48,7 @@ class UnivariatePlan:
     tolerance: float
 
 
-def plan_univariate(
-    function: Function,
-    eps: float,
-    *,
-    style: Style = UnivariateOptions.style,
-) -> UnivariatePlan:
+def plan_univariate(function: Function, eps: float, *, style: Style = UnivariateOptions.style) -> UnivariatePlan:
     """Widths, pieces and tolerance for a sup error of ``eps``, by the error law of piecewise-linear approximation."""
     tolerance = 0.5
     pieces = max(2, function.pieces_for(eps / (1.0 + 1.1 * tolerance)))
@@ -150,9 +138,7 @@ def _construct(
     start, limit = choose_plan(options, plan, lambda eps: plan_univariate(wanted, eps, style=options.style))
     if len(start.chain) == 3:
         start = replace(start, pieces=min(start.pieces, start.chain[1]))
-    return prune_mother(
-        _OneFunction(wanted), start, limit, seed=seed, init=options.init, input=None, notice=notice
-    )
+    return prune_mother(_OneFunction(wanted), start, limit, seed=seed, init=options.init, input=None, notice=notice)
 
 
 FAMILIES.add("univariate", Family(UnivariateOptions, _construct, explain_plan))

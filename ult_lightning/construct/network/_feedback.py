@@ -46,9 +46,7 @@ class Feedback:
         self.start = weight.copy()
         self._by_column: list[list[tuple[_Group, int]]] = [[] for _ in range(weight.shape[1])]
         for units, columns in _supports(weight):
-            inverse = np.linalg.inv(
-                self.covariance[np.ix_(columns, columns)] + damping * np.eye(len(columns))
-            )
+            inverse = np.linalg.inv(self.covariance[np.ix_(columns, columns)] + damping * np.eye(len(columns)))
             lag = inverse @ cross[np.ix_(columns, columns)]
             self.start[np.ix_(units, columns)] += weight[np.ix_(units, columns)] @ lag.T
             group = _Group(units, columns, np.linalg.cholesky(inverse).T)

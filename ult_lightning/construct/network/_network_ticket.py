@@ -133,10 +133,7 @@ def _explain(ticket: Ticket, options: NetworkOptions) -> list[tuple[str, str]]:
     per, sums, missed = (ticket.provenance[key] for key in ("kept_per_parameter", "subset_sums", "missed"))
     return [
         ("per weight", f"{per:.2f} kept parameters for each of the target's that is not 0"),
-        (
-            "sums",
-            f"{sums:,} subset sums of up to {options.block} candidates, {missed:,} of them off by more than eps",
-        ),
+        ("sums", f"{sums:,} subset sums of up to {options.block} candidates, {missed:,} of them off by more than eps"),
     ]
 
 
@@ -156,11 +153,7 @@ def _array(path: str) -> NDArray[np.float64]:
 
 
 def _calibration(given: ArrayLike | Tensor) -> Tensor:
-    data = (
-        given.detach().cpu().double()
-        if isinstance(given, Tensor)
-        else torch.tensor(np.asarray(given, np.float64))
-    )
+    data = given.detach().cpu().double() if isinstance(given, Tensor) else torch.tensor(np.asarray(given, np.float64))
     if data.ndim not in (2, 4) or data.numel() == 0:
         raise fault("calibration", tuple(data.shape), "inputs (b, c, h, w), or (b, d), at least one")
     if not bool(((data >= 0) & (data <= 1)).all()):
@@ -195,13 +188,7 @@ def _gauge(steps: Sequence[Step]) -> tuple[list[Step], float]:
     return scaled, gain
 
 
-def _mother(
-    steps: Sequence[Step],
-    gain: float,
-    options: NetworkOptions,
-    shape: Shape,
-    seed: int,
-) -> MotherSpec:
+def _mother(steps: Sequence[Step], gain: float, options: NetworkOptions, shape: Shape, seed: int) -> MotherSpec:
     """The smallest mother with a place for every candidate: auxiliary layers, copies and constants."""
     entries: list[Any] = []
     last = [step.weighted for step in steps][::-1].index(True)
@@ -225,12 +212,7 @@ def _mother(
     return MotherSpec("stack", net, norm="none", init=options.init, bias="nonzero", seed=seed, input=space)
 
 
-def _config(
-    steps: Sequence[Step],
-    options: NetworkOptions,
-    shape: Shape,
-    points: Tensor | None,
-) -> dict[str, Any]:
+def _config(steps: Sequence[Step], options: NetworkOptions, shape: Shape, points: Tensor | None) -> dict[str, Any]:
     """The settings, with digests of the target and of the calibration inputs."""
     arrays = [array for step in steps for array in (step.weight, step.bias)]
     names = ("mode", "block", "eps", "feedback")

@@ -16,14 +16,7 @@ from ult_lightning.construct._steps import Step
 from ult_lightning.construct.certificates import Effective
 from ult_lightning.construct.network._feedback import Feedback
 from ult_lightning.construct.network._network_options import NetworkOptions
-from ult_lightning.construct.network._prune_layer import (
-    Solved,
-    Source,
-    auxiliary,
-    drop_dead,
-    prune_to,
-    usable_copies,
-)
+from ult_lightning.construct.network._prune_layer import Solved, Source, auxiliary, drop_dead, prune_to, usable_copies
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
@@ -72,9 +65,7 @@ def prune_network(
         eps = options.eps_of(index)
         result = prune_to(layer, rows, source, step, eps=eps, noise=quiet, feedback=feedback)
         solved.append(result)
-        notice(
-            f"layer {index + 1} of {len(weighted)}: {result.targets:,} subset sums, {result.missed} of them missed"
-        )
+        notice(f"layer {index + 1} of {len(weighted)}: {result.targets:,} subset sums, {result.missed} of them missed")
         plans.append((aux, layer, source, rows))
         built = _Built(layer, rows, usable_copies(result, rows.shape, feedback))
         if options.feedback:
@@ -134,12 +125,7 @@ def _effective(aux: Layer | None, layer: Layer, source: Source, rows: Ints) -> E
     if aux is None:
         weight = u.copy()
         weight[:, source.constant_channels] = 0.0
-        parts = (
-            weight,
-            v + through @ source.constants,
-            np.abs(weight),
-            np.abs(v) + np.abs(through) @ source.constants,
-        )
+        parts = (weight, v + through @ source.constants, np.abs(weight), np.abs(v) + np.abs(through) @ source.constants)
     else:
         first, offset = aux.masked()
         first = first.reshape(len(first), -1)

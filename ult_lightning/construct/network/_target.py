@@ -112,19 +112,13 @@ def _step(k: int, entry: Entry, name: str, arrays: Mapping[str, NDArray[Any]]) -
     shape = {key: arguments[key] for key in ("kernel", "stride", "padding") if key in arguments}
     if kind not in ("linear", "conv"):
         return Step(kind, name, entry, **shape)
-    if any(
-        2 * p >= n for p, n in zip(arguments.get("padding", ()), arguments.get("kernel", ()), strict=True)
-    ):
+    if any(2 * p >= n for p, n in zip(arguments.get("padding", ()), arguments.get("kernel", ()), strict=True)):
         mend = "one tap of the kernel must always be inside the map, it carries the constants"
         raise fault(f"target layer {name}", entry, "padding below half the kernel", mend)
     weight = arrays.get(f"{k}.weight")
     units: int = arguments["units" if "units" in arguments else "channels"]
     sides = arguments.get("kernel", ())
-    if (
-        weight is None
-        or weight.ndim != 2 + len(sides)
-        or (weight.shape[0], *weight.shape[2:]) != (units, *sides)
-    ):
+    if weight is None or weight.ndim != 2 + len(sides) or (weight.shape[0], *weight.shape[2:]) != (units, *sides):
         wanted = f"a weight of shape ({', '.join(map(str, (units, 'inputs', *sides)))})"
         raise fault(f"target layer {name}", None if weight is None else weight.shape, wanted)
     bias = arrays.get(f"{k}.bias", np.zeros(units))
@@ -142,9 +136,7 @@ def _check_order(steps: Sequence[Step]) -> None:
     positive = True
     for step in steps:
         if step.weighted and not positive:
-            raise fault(
-                f"target layer {step.name}", "no ReLU before it", "a ReLU between layers with weights"
-            )
+            raise fault(f"target layer {step.name}", "no ReLU before it", "a ReLU between layers with weights")
         positive = step.kind == "relu" or (positive and not step.weighted)
     weighted = [step for step in steps if step.weighted]
     if not weighted:
@@ -198,9 +190,7 @@ def input_shape_of(
     try:
         outputs(steps, zeros)
     except (RuntimeError, UltError) as cause:
-        raise fault(
-            "input_shape", shape, "a shape on which the target runs", str(cause).splitlines()[0]
-        ) from cause
+        raise fault("input_shape", shape, "a shape on which the target runs", str(cause).splitlines()[0]) from cause
     return (shape[0], shape[1], shape[2])
 
 

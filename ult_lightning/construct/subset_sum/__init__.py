@@ -10,14 +10,7 @@ from ult_lightning.construct.subset_sum._laws import (
     median_error,
     unreachable_rate,
 )
-from ult_lightning.construct.subset_sum._solvers import (
-    Engine,
-    Subsets,
-    fixed_size,
-    low_noise,
-    min_error,
-    sparsest,
-)
+from ult_lightning.construct.subset_sum._solvers import Engine, Subsets, fixed_size, low_noise, min_error, sparsest
 
 __all__ = [
     "SECOND_MOMENT",

@@ -105,14 +105,7 @@ class _State:
 class _Pool:
     """The elements and their costs."""
 
-    def __init__(
-        self,
-        values: Floats,
-        kept: Bools,
-        costs: tuple[float, float],
-        max_size: int,
-        engine: Engine,
-    ) -> None:
+    def __init__(self, values: Floats, kept: Bools, costs: tuple[float, float], max_size: int, engine: Engine) -> None:
         self.values, self.kept, self.max_size, self.engine = values, kept, max_size, engine
         self.costs = np.where(kept, costs[1], costs[0])
         sizes = [(old, new) for old in range(max_size + 1) for new in range(max_size + 1 - old) if old + new]
@@ -121,9 +114,7 @@ class _Pool:
             self.classes.setdefault(old * costs[1] + new * costs[0], []).append((old, new))
 
     def serve(self, targets: Floats, eps: Floats, rounds: int) -> Allocation:
-        state = _State(
-            targets, eps, np.full(len(self.values), -1), [np.empty(0, dtype=np.intp)] * len(targets)
-        )
+        state = _State(targets, eps, np.full(len(self.values), -1), [np.empty(0, dtype=np.intp)] * len(targets))
         for place in np.argsort(-np.abs(targets), kind="stable"):
             state.give(place, self.cheapest(targets[place], eps[place], np.flatnonzero(state.owner < 0)))
         for _ in range(rounds - 1):
@@ -161,9 +152,7 @@ class _Pool:
 
     def rank(self, given: dict[int, Indices], state: _State) -> tuple[int, float, float]:
         """Targets missed, cost, and how far the missed ones are off: less is better."""
-        off = {
-            place: abs(self.values[members].sum() - state.targets[place]) for place, members in given.items()
-        }
+        off = {place: abs(self.values[members].sum() - state.targets[place]) for place, members in given.items()}
         missed = [error for place, error in off.items() if error > state.eps[place]]
         cost = sum(float(self.costs[members].sum()) for members in given.values())
         return len(missed), 0.0 if missed else cost, float(sum(missed))
@@ -184,14 +173,7 @@ class _Pool:
         chosen: Indices = free[best.chosen[0]]
         return chosen
 
-    def _of_sizes(
-        self,
-        old: Indices,
-        new: Indices,
-        few: int,
-        others: int,
-        target: float,
-    ) -> tuple[float, Indices]:
+    def _of_sizes(self, old: Indices, new: Indices, few: int, others: int, target: float) -> tuple[float, Indices]:
         """The best subset with so many kept and so many new members; an infinite error where there are too many."""
         none = (np.inf, old[:0])
         if few > len(old) or others > len(new):

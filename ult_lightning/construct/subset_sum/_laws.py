@@ -77,13 +77,7 @@ def failure_rate(n: int, eps: float, *, distribution: Distribution = "uniform") 
     return min(1.0, unreachable_rate(n, eps, distribution=distribution) + rest)
 
 
-def elements_needed(
-    eps: float,
-    delta: float,
-    problems: int = 1,
-    *,
-    distribution: Distribution = "uniform",
-) -> int:
+def elements_needed(eps: float, delta: float, problems: int = 1, *, distribution: Distribution = "uniform") -> int:
     """The fewest elements per pool with which all of ``problems`` independent problems succeed within eps.
 
     With probability 1 - delta, by a union bound over ``failure_rate``: it grows like the logarithm of
@@ -120,9 +114,7 @@ def _sum_cdf(n: int, distribution: str) -> NDArray[np.float64]:
             total = np.convolve(total, power)[: _LATTICE + 1]
         power = np.convolve(power, power)[: _LATTICE + 1]
         n >>= 1
-    cdf: NDArray[np.float64] = (
-        np.cumsum(total) - total / 2
-    )  # a lattice point stands for what is half a step around it
+    cdf: NDArray[np.float64] = np.cumsum(total) - total / 2  # a lattice point stands for what is half a step around it
     cdf[0] = total[0]
     return cdf
 

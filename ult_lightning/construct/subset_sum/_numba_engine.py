@@ -86,15 +86,7 @@ def low_noise(pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Boo
 
 
 @compiled
-def _fewest(
-    pools: Floats,
-    targets: Floats,
-    eps: Floats,
-    most: int,
-    least: Ints,
-    chosen: Bools,
-    errors: Floats,
-) -> None:
+def _fewest(pools: Floats, targets: Floats, eps: Floats, most: int, least: Ints, chosen: Bools, errors: Floats) -> None:
     """Sizes 0..most, fewest terms first; where all values of the target's sign fall short, those."""
     n = pools.shape[1]
     members = np.empty(max(most, 1), np.int64)
@@ -190,15 +182,7 @@ def _closest(values: Floats, target: float, size: int, best: float, members: Int
 
 
 @compiled
-def _pair(
-    values: Floats,
-    start: int,
-    target: float,
-    best: float,
-    members: Ints,
-    places: Ints,
-    depth: int,
-) -> float:
+def _pair(values: Floats, start: int, target: float, best: float, members: Ints, places: Ints, depth: int) -> float:
     """The best pair of values[start:]; one better than ``best`` is written into ``members`` behind the ``places``."""
     i, j, first, second = start, values.shape[0] - 1, -1, -1
     while i < j:

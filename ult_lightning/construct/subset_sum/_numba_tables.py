@@ -83,15 +83,7 @@ def mark(code: int, size: int, h: int, shift: int, row: Bools) -> None:
 
 
 @compiled
-def search(
-    pools: Floats,
-    targets: Floats,
-    eps: Floats,
-    least: Ints,
-    first: int,
-    chosen: Bools,
-    errors: Floats,
-) -> None:
+def search(pools: Floats, targets: Floats, eps: Floats, least: Ints, first: int, chosen: Bools, errors: Floats) -> None:
     """All subsets of ``first`` and more terms, fewest first, up to eps; improves chosen (m, n) and errors (m,)."""
     n = pools.shape[1]
     half = n // 2

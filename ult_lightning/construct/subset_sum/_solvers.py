@@ -95,9 +95,7 @@ def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto")
     """
     pools, wanted = _problems(values, targets)
     if pools.shape[1] > MOST_VALUES:
-        raise fault(
-            "values", pools.shape[1], f"at most {MOST_VALUES} per target", "sparsest takes larger pools"
-        )
+        raise fault("values", pools.shape[1], f"at most {MOST_VALUES} per target", "sparsest takes larger pools")
     solver = _solver(engine)
     return _solved(pools, wanted, lambda pool, t, _: solver.min_error(pool, t))
 
@@ -145,9 +143,7 @@ def _problems(values: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
     if wanted.ndim != 1:
         raise fault("targets", wanted.shape, "one dimension (m,)")
     if pools.ndim not in (1, 2) or pools.shape[-1] == 0:
-        raise fault(
-            "values", pools.shape, "the shape (n,) of one pool or (m, n) of a pool per target, n >= 1"
-        )
+        raise fault("values", pools.shape, "the shape (n,) of one pool or (m, n) of a pool per target, n >= 1")
     if pools.ndim == 2 and len(pools) != len(wanted):
         raise fault("values", pools.shape, f"a pool for each of the {len(wanted)} targets")
     return np.ascontiguousarray(np.atleast_2d(pools)), np.ascontiguousarray(wanted)

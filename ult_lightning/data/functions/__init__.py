@@ -1,12 +1,7 @@
 """Function tasks: families of functions on the unit cube, and what is drawn from them."""
 
 from ult_lightning.data.functions import _families  # noqa: F401 (it fills FUNCTIONS)
-from ult_lightning.data.functions._closed_forms import (
-    Polynomial,
-    Trigonometric,
-    exponents_up_to,
-    frequencies_up_to,
-)
+from ult_lightning.data.functions._closed_forms import Polynomial, Trigonometric, exponents_up_to, frequencies_up_to
 from ult_lightning.data.functions._task import FUNCTIONS, FunctionSpec, FunctionTask, load_functions
 
 __all__ = [

@@ -64,9 +64,7 @@ class Trigonometric:
     def __call__(self, x: Floats) -> Floats:
         turns = x @ self.frequencies.T.astype(np.float64)  # (b, p)
         angles = 2 * np.pi * turns
-        values: Floats = (
-            np.cos(angles) @ self.cosine.T + np.sin(angles) @ self.sine.T + self.constant
-        )  # (b, k)
+        values: Floats = np.cos(angles) @ self.cosine.T + np.sin(angles) @ self.sine.T + self.constant  # (b, k)
         return values
 
 
@@ -77,11 +75,7 @@ def exponents_up_to(inputs: int, degree: int) -> Wholes:
     [[0, 0], [1, 0], [0, 1]]
     """
     found = np.zeros((monomial_count(inputs, degree), inputs), dtype=np.int64)
-    chosen = (
-        places
-        for total in range(degree + 1)
-        for places in combinations_with_replacement(range(inputs), total)
-    )
+    chosen = (places for total in range(degree + 1) for places in combinations_with_replacement(range(inputs), total))
     for row, places in zip(found, chosen, strict=True):
         np.add.at(row, list(places), 1)
     return found

@@ -179,12 +179,7 @@ class FunctionTask:
 
     def science(self) -> dict[str, Any]:
         """Everything that decides its values and points, as JSON."""
-        return {
-            "functions": self.spec.to_dict(),
-            "inputs": self.inputs,
-            "seed": self.seed,
-            "test": TEST_POINTS,
-        }
+        return {"functions": self.spec.to_dict(), "inputs": self.inputs, "seed": self.seed, "test": TEST_POINTS}
 
 
 def load_functions(spec: FunctionSpec | str | Mapping[str, Any], *, inputs: int, seed: int) -> FunctionTask:

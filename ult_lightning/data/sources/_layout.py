@@ -13,11 +13,7 @@ from ult_lightning.data._errors import data_fault
 
 T = TypeVar("T")
 
-_NAMES = {
-    "train": ("train", "training"),
-    "valid": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+_NAMES = {"train": ("train", "training"), "valid": ("val", "valid", "validation"), "test": ("test", "testing")}
 _WORDS = {"train": "training", "valid": "validation", "test": "test"}
 _LONGEST_LIST = 24
 
@@ -57,11 +53,7 @@ def in_class_order(names: Collection[str]) -> list[str]:
     return sorted(names, key=lambda name: (int(name), name) if numbers else (0, name))
 
 
-def numbered(
-    parts: Mapping[str, Sequence[str]],
-    *,
-    where: Path,
-) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+def numbered(parts: Mapping[str, Sequence[str]], *, where: Path) -> tuple[tuple[str, ...], dict[str, Tensor]]:
     """The names of the classes, which are those of the part "train", and the labels (n,) int64 of every part.
 
     Raises:
@@ -76,7 +68,6 @@ def numbered(
             wanted, mend = f"only classes of train{listed}", "rename it or add it to train"
             raise data_fault(f"{where} {part}", f"class {strange[0]}", wanted, mend)
     found = {
-        part: torch.tensor([number[label] for label in labels], dtype=torch.int64)
-        for part, labels in parts.items()
+        part: torch.tensor([number[label] for label in labels], dtype=torch.int64) for part, labels in parts.items()
     }
     return tuple(names), found

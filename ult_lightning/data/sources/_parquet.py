@@ -23,14 +23,7 @@ _USUAL = {"image": ("img", "image"), "label": ("label", "labels", "fine_label")}
 Labels = np.ndarray[Any, Any]
 
 
-def parquet_source(
-    path: Path,
-    *,
-    name: str,
-    origin: str,
-    image: str | None = None,
-    label: str | None = None,
-) -> Source:
+def parquet_source(path: Path, *, name: str, origin: str, image: str | None = None, label: str | None = None) -> Source:
     """`path`/train-*.parquet with val-* and test-* beside them where they are, or the same in `path`/data.
 
     The column `image` holds encoded bytes, or a struct with `bytes`; the column `label` integers or text (None: the one
@@ -77,12 +70,7 @@ def _parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
 
 
 def _read_parquet(
-    data_dir: Path,
-    *,
-    path: Path,
-    image: str | None = None,
-    label: str | None = None,
-    classes: int | None = None,
+    data_dir: Path, *, path: Path, image: str | None = None, label: str | None = None, classes: int | None = None,
 ) -> Raw:
     parts = _shards(path)
     read = {part: _read_shards(shards, image, label) for part, shards in parts.items()}
@@ -211,6 +199,5 @@ def _cifar10_jpeg_files(data_dir: Path) -> list[Path]:
 
 
 TASKS.add(
-    "cifar10_jpeg",
-    Source("cifar10_jpeg", "cifar10", _cifar10_jpeg, _cifar10_jpeg_files, augmentation="crop_flip"),
+    "cifar10_jpeg", Source("cifar10_jpeg", "cifar10", _cifar10_jpeg, _cifar10_jpeg_files, augmentation="crop_flip")
 )

@@ -40,9 +40,7 @@ def _sets(class_name: str, data_dir: Path, *, download: bool, **options: Any) ->
 
     make = getattr(datasets, class_name)
     if class_name == "SVHN":
-        return make(data_dir, split="train", download=download), make(
-            data_dir, split="test", download=download
-        )
+        return make(data_dir, split="train", download=download), make(data_dir, split="test", download=download)
     return make(data_dir, train=True, download=download, **options), make(
         data_dir, train=False, download=download, **options
     )
@@ -59,9 +57,7 @@ def _read(data_dir: Path, *, name: str, class_name: str, classes: int, options: 
         mend = "delete them and type download=true"
         raise data_fault(f"the files of {name} in {data_dir}", str(cause), "intact files", mend) from cause
     if class_name == "EMNIST":
-        parts = [
-            (images.transpose(2, 3), labels) for images, labels in parts
-        ]  # stored with rows and columns swapped
+        parts = [(images.transpose(2, 3), labels) for images, labels in parts]  # stored with rows and columns swapped
     if options.get("split") == "letters":
         parts = [(images, labels - 1) for images, labels in parts]  # stored as 1..26
     return Raw(parts[0], parts[1], classes=classes)
@@ -93,9 +89,7 @@ def _add(
     augmentation: str = "shift",
     **options: str,
 ) -> None:
-    read: Callable[[Path], Raw] = partial(
-        _read, name=name, class_name=class_name, classes=classes, options=options
-    )
+    read: Callable[[Path], Raw] = partial(_read, name=name, class_name=class_name, classes=classes, options=options)
     TASKS.add(
         name,
         Source(

@@ -63,11 +63,7 @@ def norm_layer(norm: str, channels: int, *, spatial: bool = True) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels, affine=False) if spatial else nn.BatchNorm1d(channels, affine=False)
     if norm == "layer":
-        return (
-            nn.GroupNorm(1, channels, affine=False)
-            if spatial
-            else nn.LayerNorm(channels, elementwise_affine=False)
-        )
+        return nn.GroupNorm(1, channels, affine=False) if spatial else nn.LayerNorm(channels, elementwise_affine=False)
     return nn.Identity()
 
 
@@ -84,10 +80,7 @@ def replace_norms(net: nn.Module, norm: str, *, what: str) -> None:
             elif isinstance(child, nn.LayerNorm):
                 if norm == "batch":
                     raise fault(
-                        "norm",
-                        norm,
-                        f"layer or none, since the norms of {what} are layer norms",
-                        "say norm=layer",
+                        "norm", norm, f"layer or none, since the norms of {what} are layer norms", "say norm=layer"
                     )
                 plain = type(child)(child.normalized_shape, eps=child.eps, elementwise_affine=False)
                 setattr(module, name, plain if norm == "layer" else nn.Identity())

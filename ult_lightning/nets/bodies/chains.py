@@ -38,9 +38,7 @@ class Chain(nn.Module):
         for name, pointwise, widths in stages:
             self.order.append((name, pointwise))
             pairs = list(itertools.pairwise(widths))
-            layers = [
-                nn.Conv1d(i, o, 1, bias=bias) if pointwise else nn.Linear(i, o, bias=bias) for i, o in pairs
-            ]
+            layers = [nn.Conv1d(i, o, 1, bias=bias) if pointwise else nn.Linear(i, o, bias=bias) for i, o in pairs]
             self.add_module(name, nn.ModuleList(layers))
 
     def weights(self) -> list[tuple[bool, list[Weights]]]:
@@ -106,8 +104,7 @@ def fold_chain(chain: Chain, *, nonnegative: bool) -> list[tuple[bool, list[tupl
     stages = []
     for number, (pointwise, layers) in enumerate(chain.weights()):
         wide = [
-            (w.detach().double(), torch.zeros(len(w)).double() if b is None else b.detach().double())
-            for w, b in layers
+            (w.detach().double(), torch.zeros(len(w)).double() if b is None else b.detach().double()) for w, b in layers
         ]
         slim = prune_dead_units(wide)
         stages.append((pointwise, _merge_linear(slim) if nonnegative or number > 0 else slim))

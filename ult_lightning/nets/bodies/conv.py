@@ -40,34 +40,19 @@ class ConvOptions(Options):
 class ConvNet(nn.Sequential):
     """3x3 convolutions with ReLU, "M" for a 2x2 max-pool, then 4x4 maps (``pool``) or two linear layers (``fc``)."""
 
-    def __init__(
-        self,
-        channels: Channels,
-        *,
-        norm: str,
-        bias: bool,
-        trunk: Trunk,
-        shape: Shape,
-    ) -> None:
+    def __init__(self, channels: Channels, *, norm: str, bias: bool, trunk: Trunk, shape: Shape) -> None:
         layers: list[nn.Module] = []
         fan, height, wide = shape
         for item in channels:
             if item == "M":
                 if min(height, wide) < 2:
                     raise fault(
-                        "net.options.channels",
-                        list(channels),
-                        f"max-pools that fit an input of {shape}",
-                        "drop an M",
+                        "net.options.channels", list(channels), f"max-pools that fit an input of {shape}", "drop an M"
                     )
                 layers.append(nn.MaxPool2d(2))
                 height, wide = height // 2, wide // 2
                 continue
-            layers += [
-                nn.Conv2d(fan, item, 3, padding=1, bias=bias),
-                norm_layer(norm, item),
-                nn.ReLU(inplace=True),
-            ]
+            layers += [nn.Conv2d(fan, item, 3, padding=1, bias=bias), norm_layer(norm, item), nn.ReLU(inplace=True)]
             fan = item
         if trunk == "pool":
             layers.append(ToMap())
@@ -75,10 +60,7 @@ class ConvNet(nn.Sequential):
             layers.append(nn.Flatten())
             fan *= height * wide
             for _ in range(2):
-                layers += [
-                    nn.Linear(fan, _TRUNK_WIDTH, bias=bias),
-                    norm_layer(norm, _TRUNK_WIDTH, spatial=False),
-                ]
+                layers += [nn.Linear(fan, _TRUNK_WIDTH, bias=bias), norm_layer(norm, _TRUNK_WIDTH, spatial=False)]
                 layers.append(nn.ReLU(inplace=True))
                 fan = _TRUNK_WIDTH
         super().__init__(*layers)

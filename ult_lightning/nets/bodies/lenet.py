@@ -15,11 +15,7 @@ def lenet_300_100(options: WidthOptions, *, norm: str, bias: bool, shape: Shape)
     fan = math.prod(shape)
     for units in (300, 100):
         units = max(1, round(units * options.width))
-        layers += [
-            nn.Linear(fan, units, bias=bias),
-            norm_layer(norm, units, spatial=False),
-            nn.ReLU(inplace=True),
-        ]
+        layers += [nn.Linear(fan, units, bias=bias), norm_layer(norm, units, spatial=False), nn.ReLU(inplace=True)]
         fan = units
     return nn.Sequential(*layers)
 

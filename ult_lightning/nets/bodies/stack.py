@@ -19,9 +19,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "conv": ("kernel", "stride", "padding"),
     "maxpool": ("stride", "padding"),
 }
-_WANTED = (
-    '"relu", "flatten", {"linear": units}, {"conv": channels, "kernel": 3, "padding": 1} or {"maxpool": 2}'
-)
+_WANTED = '"relu", "flatten", {"linear": units}, {"conv": channels, "kernel": 3, "padding": 1} or {"maxpool": 2}'
 
 
 class Stack(nn.Sequential):
@@ -64,10 +62,7 @@ def stack(options: StackOptions, *, norm: str, bias: bool, shape: tuple[int, int
         modules.append(module)
     if not any(isinstance(m, nn.Conv2d | nn.Linear) for m in modules):
         raise fault(
-            "net.options.layers",
-            list(options.layers),
-            "at least one linear or conv layer",
-            "a mother has weights",
+            "net.options.layers", list(options.layers), "at least one linear or conv layer", "a mother has weights"
         )
     return Stack(modules, options.gain)
 
@@ -95,20 +90,12 @@ def parse_layer(where: str, entry: Any) -> tuple[str, dict[str, Any]]:
     for key, value in pairs.items():
         arguments[key] = _pair(f"{where}.{key}", value, 1)
     arguments["padding"] = _pair(f"{where}.padding", entry.get("padding", 0), 0)
-    if kind == "maxpool" and any(
-        2 * p > k for p, k in zip(arguments["padding"], arguments["kernel"], strict=True)
-    ):
+    if kind == "maxpool" and any(2 * p > k for p, k in zip(arguments["padding"], arguments["kernel"], strict=True)):
         raise fault(f"{where}.padding", entry["padding"], "at most half the kernel of the max-pool")
     return kind, arguments
 
 
-def _layer(
-    where: str,
-    kind: str,
-    arguments: dict[str, Any],
-    shape: Shape,
-    bias: bool,
-) -> tuple[nn.Module, Shape]:
+def _layer(where: str, kind: str, arguments: dict[str, Any], shape: Shape, bias: bool) -> tuple[nn.Module, Shape]:
     """The module of one entry and the shape, (c, h, w) or (d,), that it makes of ``shape``."""
     if kind == "relu":
         return nn.ReLU(), shape
@@ -121,9 +108,7 @@ def _layer(
     if len(shape) != 3:
         raise fault(where, shape, f"maps (c, h, w) before a {kind}", 'put it before "flatten"')
     kernel, stride, padding = (arguments[key] for key in ("kernel", "stride", "padding"))
-    sides = tuple(
-        (n + 2 * p - k) // s + 1 for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True)
-    )
+    sides = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(shape[1:], kernel, stride, padding, strict=True))
     if min(sides) < 1:
         raise fault(where, kernel, f"a kernel that fits maps of {shape[1]}x{shape[2]}", "add padding")
     if kind == "maxpool":

@@ -75,9 +75,7 @@ def _cut(net: nn.Module, name: str, trunk: Trunk, shape: Shape) -> nn.Module:
 def _classifier(graph: fx.GraphModule, nodes: list[fx.Node]) -> fx.Node | None:
     """The last Linear or Conv2d: the layer whose outputs are the classes."""
     for node in reversed(nodes):
-        if node.op == "call_module" and isinstance(
-            graph.get_submodule(str(node.target)), nn.Linear | nn.Conv2d
-        ):
+        if node.op == "call_module" and isinstance(graph.get_submodule(str(node.target)), nn.Linear | nn.Conv2d):
             return node
     return None
 

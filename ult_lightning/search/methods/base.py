@@ -61,9 +61,7 @@ class Learner(Method):
     many there will be, for schedules.
     """
 
-    def __init__(
-        self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1
-    ) -> None:
+    def __init__(self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1) -> None:
         self.body, self.kept, self.options, self.seed, self.steps = body, dict(kept), options, seed, steps
 
     @abstractmethod

@@ -22,9 +22,7 @@ class Biprop(ScoreLearner):
 
     OPTIONS = TrainingOptions
 
-    def __init__(
-        self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1
-    ) -> None:
+    def __init__(self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1) -> None:
         self.scales: dict[str, Tensor] = {}
         super().__init__(body, kept, options, seed=seed, steps=steps)
 

@@ -25,7 +25,12 @@ class _StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, scores: Tensor, weight: Tensor, values: Tensor | None, mask: Tensor, scratch: Tensor
+        ctx: Any,
+        scores: Tensor,
+        weight: Tensor,
+        values: Tensor | None,
+        mask: Tensor,
+        scratch: Tensor,
     ) -> Tensor:
         ctx.save_for_backward(scores, weight)
         ctx.scratch = scratch
@@ -72,19 +77,13 @@ class ScoreLearner(Learner):
     With ``pooled``, |score| / bound ranks the entries of different layers against each other.
     """
 
-    def __init__(
-        self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1
-    ) -> None:
+    def __init__(self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1) -> None:
         super().__init__(body, kept, options, seed=seed, steps=steps)
         self.layers: dict[str, Scores] = {}
         for name, parameter in maskable(body).items():
             prefix, _, leaf = name.rpartition(".")
             layer = body.get_submodule(prefix)
-            weight = (
-                parameter
-                if leaf.endswith("weight")
-                else getattr(layer, leaf[: -len("bias")] + "weight", None)
-            )
+            weight = parameter if leaf.endswith("weight") else getattr(layer, leaf[: -len("bias")] + "weight", None)
             fan_in = math.prod(weight.shape[1:]) if weight is not None else len(parameter)
             scores = Scores(tuple(parameter.shape), 1.0 / math.sqrt(fan_in), seed=seed, name=name)
             parametrize.register_parametrization(layer, leaf, scores.to(parameter.device), unsafe=True)

@@ -66,8 +66,6 @@ class Snip(Scorer):
                         buffer.copy_(before[name])
         scores = {name: (gradients[name] * parameters[name].detach()).abs() for name in parameters}
         if not all(bool(torch.isfinite(score).all()) for score in scores.values()):
-            raise UltError(
-                "The sensitivities of snip are not finite: try another norm or init, or a smaller width."
-            )
+            raise UltError("The sensitivities of snip are not finite: try another norm or init, or a smaller width.")
         masks = select(scores, kept, pooled=self.pooled)
         return Subnetwork(Mask({name: mask.cpu().numpy() for name, mask in masks.items()}))

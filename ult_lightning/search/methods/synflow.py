@@ -54,9 +54,7 @@ class SynFlow(Scorer):
         for i in range(1, self.options.rounds + 1):
             flow = positive(ones).sum()
             if not bool(torch.isfinite(flow)):
-                raise UltError(
-                    "The synaptic flow is not finite in float64: try another init, or a smaller width."
-                )
+                raise UltError("The synaptic flow is not finite in float64: try another init, or a smaller width.")
             gradients = torch.autograd.grad(flow, list(parameters.values()), allow_unused=True)
             scores = {
                 name: torch.zeros_like(p) if g is None else (p * g).detach()

@@ -29,9 +29,7 @@ def random_head(dim: int, classes: int, seed: int, index: int, init: str) -> nn.
     with torch.random.fork_rng(devices=[]):
         head = nn.Linear(dim, classes, bias=False).requires_grad_(False)
     shape, drawn = (classes, dim), INITS.get(init)
-    values = drawn.factor(shape, None) * drawn.weight(
-        draw_words(seed, "source head", str(index), classes * dim), shape
-    )
+    values = drawn.factor(shape, None) * drawn.weight(draw_words(seed, "source head", str(index), classes * dim), shape)
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(values))
     return head

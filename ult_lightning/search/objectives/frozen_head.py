@@ -30,6 +30,4 @@ class FrozenHead(Joint):
 
     def heads(self, dim: int, classes: Sequence[int]) -> nn.ModuleList:
         """Drawn by the init, without biases; the ticket does not hold them."""
-        return nn.ModuleList(
-            random_head(dim, k, self.seed, i, self.options.init) for i, k in enumerate(classes)
-        )
+        return nn.ModuleList(random_head(dim, k, self.seed, i, self.options.init) for i, k in enumerate(classes))
