@@ -1,14 +1,15 @@
-"""Work that is never done twice and never left half done."""
+"""Work that is never done twice and never left half done, one process at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ult_lightning.base._errors import UltError
-from ult_lightning.base._locks import file_lock
+from ult_lightning.base._files import unwritable
+from ult_lightning.base._user_errors import UltError, fault
 
 T = TypeVar("T")
 
@@ -74,3 +75,38 @@ def without_repeats(notice: Callable[[str], None]) -> Callable[[str], None]:
             notice(sentence)
 
     return tell
+
+
+@contextmanager
+def file_lock(path: str | os.PathLike[str], *, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; a killed holder leaves it free.
+
+    Where another process (or thread) holds it, `waiting` is told so once, in one sentence, and then this call
+    waits for as long as it takes. Not re-entrant.
+
+    Raises:
+        UltError: the lock file cannot be made, or the disk knows no locks.
+    """
+    from filelock import FileLock, Timeout
+
+    name = os.fspath(path)
+    lock = FileLock(name)
+    try:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting(f"{name} is held by another process; waiting for it.")
+            lock.acquire(timeout=-1)
+    except NotImplementedError as cause:
+        raise fault("path", name, "a disk that knows file locks", "name another folder") from cause
+    except OSError as cause:
+        refusal = unwritable(name, cause)
+        if refusal is None:
+            raise
+        raise refusal from cause
+    try:
+        yield
+    finally:
+        lock.release()

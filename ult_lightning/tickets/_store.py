@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ult_lightning.base import unknown
-from ult_lightning.base._store import check_store
+from ult_lightning.base._files import check_store
 from ult_lightning.tickets._spec import TicketError
 from ult_lightning.tickets._ticket import Ticket, check_id
 

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lightning_fabric.loggers.logger import _DummyExperiment
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
-from ult_lightning.tracking._warn import warn
+from ult_lightning.tracking._loggers import warn
 
 T = TypeVar("T")
 
+_ACTIONS = {
+    "log_metrics": "log metrics",
+    "log_hyperparams": "log the configuration",
+    "log_table": "log a table",
+    "log_image": "log an image",
+    "watch": "watch the model",
+    "after_save_checkpoint": "note a checkpoint",
+    "save": "save",
+    "finalize": "finalize",
+}
+"""The methods of a logger that are guarded, in the words of their warning."""
+
+_OPTIONAL = ("watch", "log_table", "log_image")
+"""Those whose failure stops nothing else."""
+
 
 class _Guarded:
-    """`attempt` runs one action of a logger; the first that fails is told, and later ones are skipped."""
+    """`attempt` runs one action of a logger; the first that fails is logged, and later ones are skipped."""
 
     kind = "logger"
     failed = False
+
+    def __init_subclass__(cls) -> None:
+        for name in _ACTIONS:
+            if hasattr(cls, name):
+                setattr(cls, name, _attempted(cls, name))
 
     def attempt(self, what: str, act: Callable[[], T], *, fatal: bool = True) -> T | None:
         """What `act` returns, or None where it raised or an earlier fatal failure stopped this logger."""
@@ -32,6 +52,17 @@ class _Guarded:
             after = "nothing more is logged there, " if fatal else ""
             warn(f"{self.kind}: could not {what}, {after}results are not touched", error)
             return None
+
+
+def _attempted(logger: type, name: str) -> Any:
+    """The method `name` of a class of loggers as one guarded action."""
+
+    @wraps(getattr(logger, name))
+    def guarded(self: Any, *args: Any, **named: Any) -> Any:
+        method = getattr(super(logger, self), name)
+        return self.attempt(_ACTIONS[name], lambda: method(*args, **named), fatal=name not in _OPTIONAL)
+
+    return guarded
 
 
 class GuardedWandbLogger(_Guarded, WandbLogger):
@@ -53,56 +84,8 @@ class GuardedWandbLogger(_Guarded, WandbLogger):
     def version(self) -> str | None:
         return None if self.failed else str(self.run.id)
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        log = super().log_metrics
-        self.attempt("log metrics", lambda: log(metrics, step))
-
-    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        log = super().log_hyperparams
-        self.attempt("log the configuration", lambda: log(params))
-
-    def watch(self, *args: Any, **kwargs: Any) -> None:
-        act = super().watch
-        self.attempt("watch the model", lambda: act(*args, **kwargs), fatal=False)
-
-    def log_table(self, *args: Any, **kwargs: Any) -> None:
-        act = super().log_table
-        self.attempt("log a table", lambda: act(*args, **kwargs), fatal=False)
-
-    def log_image(self, *args: Any, **kwargs: Any) -> None:
-        act = super().log_image
-        self.attempt("log an image", lambda: act(*args, **kwargs), fatal=False)
-
-    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        act = super().after_save_checkpoint
-        self.attempt("note a checkpoint", lambda: act(checkpoint_callback))
-
-    def save(self) -> None:
-        act = super().save
-        self.attempt("save", act)
-
-    def finalize(self, status: str) -> None:
-        act = super().finalize
-        self.attempt("finalize", lambda: act(status))
-
 
 class GuardedCSVLogger(_Guarded, CSVLogger):
     """A CSVLogger that a full disk does not turn into a lost run."""
 
     kind = "csv"
-
-    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        log = super().log_metrics
-        self.attempt("log metrics", lambda: log(metrics, step))
-
-    def log_hyperparams(self, params: Any = None) -> None:
-        log = super().log_hyperparams
-        self.attempt("log the configuration", lambda: log(params))
-
-    def save(self) -> None:
-        act = super().save
-        self.attempt("save", act)
-
-    def finalize(self, status: str) -> None:
-        act = super().finalize
-        self.attempt("finalize", lambda: act(status))

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ult_lightning.base import write_text
-from ult_lightning.tracking._warn import warn
+from ult_lightning.tracking._loggers import warn
 
 PROJECT = "ult_lightning"
 RUN_ID_FILE = "wandb_run_id.txt"
@@ -44,7 +44,7 @@ def start(
     offline: bool | None,
     project: str | None,
 ) -> Any | None:
-    """A guarded WandbLogger, or None where wandb is disabled or fails (told in one line).
+    """A guarded WandbLogger, or None where wandb is disabled or fails (with one warning line).
 
     A run folder keeps its wandb id, so that a run that is started again continues its wandb run. Where the
     online start fails, the run is kept offline in the run folder.
@@ -61,7 +61,7 @@ def start(
         if offline is False and kept_offline:
             warn("wandb: no key is there, the run is kept offline; `wandb login` sets one")
         run_dir.mkdir(parents=True, exist_ok=True)
-        wanted: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "project": project or os.environ.get("WANDB_PROJECT") or PROJECT,
             "name": name,
             "group": group,
@@ -71,8 +71,8 @@ def start(
             "id": _kept_id(run_dir),
             "reinit": "create_new",
         }
-        run, kept_offline = _init(wandb, wanted, kept_offline)
-        return _logger(run, wanted["project"], run_dir, kept_offline)
+        run, kept_offline = _init(wandb, arguments, kept_offline)
+        return _logger(run, arguments["project"], run_dir, kept_offline)
     except Exception as error:  # whatever wandb does, the run goes on without it
         warn("wandb: could not start, the run goes on without it", error)
         return None
@@ -100,23 +100,23 @@ def has_key(settings: Any) -> bool:
     named = os.environ.get("NETRC")
     for path in [named] if named else ["~/.netrc", "~/_netrc"]:
         try:
-            found = netrc.netrc(os.path.expanduser(path))
+            credentials = netrc.netrc(os.path.expanduser(path))
         except (OSError, netrc.NetrcParseError):
             continue
-        if any(host in found.hosts for host in hosts):
+        if any(host in credentials.hosts for host in hosts):
             return True
     return False
 
 
-def _init(wandb: Any, wanted: dict[str, Any], offline: bool) -> tuple[Any, bool]:
+def _init(wandb: Any, arguments: dict[str, Any], offline: bool) -> tuple[Any, bool]:
     """The started run and whether it is offline."""
     if offline:
-        return wandb.init(**wanted, settings=_settings(wandb, "offline")), True
+        return wandb.init(**arguments, settings=_settings(wandb, "offline")), True
     try:
-        return wandb.init(**wanted, resume="allow", settings=_settings(wandb, "online")), False
+        return wandb.init(**arguments, resume="allow", settings=_settings(wandb, "online")), False
     except Exception as error:  # no network, a refused key, a server in trouble
         warn("wandb: the server could not be used, the run is kept offline", error)
-        fresh = {**wanted, "id": None}  # wandb's service holds on to the id of the start that failed
+        fresh = {**arguments, "id": None}  # wandb's service holds on to the id of the start that failed
         return wandb.init(**fresh, settings=_settings(wandb, "offline")), True
 
 

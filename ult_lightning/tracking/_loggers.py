@@ -1,18 +1,19 @@
-"""Loggers by name."""
+"""Loggers by name; one warning line for each that fails."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import Registry
-from ult_lightning.tracking._warn import warn
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 LOGGERS: Registry[Callable[..., Any]] = Registry("logger")
+_LONGEST = 200
 
 
 def make_logger(
@@ -30,7 +31,7 @@ def make_logger(
 
     `run_dir` is the run's own folder and `config` the resolved config as plain values. `offline=None` means
     offline where WANDB_MODE or wandb's settings say so or no key is there; without a key it is always offline.
-    A logger that cannot start is None, told in one warning line. Raises UltError for an unknown `kind`.
+    A logger that cannot start is None, with one warning line. Raises UltError for an unknown `kind`.
     """
     maker = LOGGERS.get(kind)
     made: Logger | None = maker(
@@ -39,11 +40,20 @@ def make_logger(
     return made
 
 
+def warn(what: str, error: BaseException | None = None) -> None:
+    """Log one warning line: what happened, and the first line of the error behind it."""
+    if error is not None:
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        what = f"{what} ({reason[:_LONGEST]})"
+    logging.getLogger("ult_lightning.tracking").warning("%s", what)
+
+
 @LOGGERS.register("wandb")
-def _wandb(**wanted: Any) -> Any | None:
+def _wandb(**settings: Any) -> Any | None:
     from ult_lightning.tracking._wandb import start
 
-    return start(**wanted)
+    return start(**settings)
 
 
 @LOGGERS.register("csv")
