@@ -196,9 +196,9 @@ def summary(lists: dict[str, list[Any]]) -> dict[str, Any]:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--device", default="cpu")
-    told = parser.parse_args()
-    size = Size(resolve_device(told.device))
-    if told.smoke:
+    args = parser.parse_args()
+    size = Size(resolve_device(args.device))
+    if args.smoke:
         size = replace(size, data="digits", train=100, rounds=1, epochs=1, steps=2, splits=1, width=0.125)
     began = time.perf_counter()
     task, network = make_task(size), make_ticket(size).network()

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
 from ult_lightning import find_ticket, load_task
-from ult_lightning.data import Task
-from ult_lightning.search import METHODS, OBJECTIVES, Learner, MaskSearch, SearchSettings
+from ult_lightning.compare import EndToEnd
+from ult_lightning.data import Task, TaskDataModule
+from ult_lightning.search import METHODS, OBJECTIVES, GraphWarning, Learner, MaskSearch, SearchSettings
+from ult_lightning.search._training_step import StepGraph
 from ult_lightning.tickets import MotherSpec, Ticket
 from ult_lightning.transfer import transfer
 
@@ -64,3 +67,40 @@ def test_a_ticket_of_a_gpu_is_the_same_network_on_a_cpu(method: str, tmp_path: P
     there = transfer(searched.network().to("cuda"), task, precision="32", device="cuda")
     assert here.fingerprint_before == here.fingerprint_after == there.fingerprint_after
     assert abs(here.accuracy - there.accuracy) < 0.02
+
+
+@pytest.mark.parametrize("mixing", ["alternate", "joint"])
+@pytest.mark.parametrize("method", LEARNERS)
+def test_replayed_steps_give_the_masks_of_eager_ones(method: str, mixing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = [load_task({"name": name, "train_limit": 400}, seed=0) for name in ("digits", "mnist5k")]
+    settings = SearchSettings(
+        method=method,
+        batch_size=32,
+        mixing=mixing,  # type: ignore[arg-type]
+        trainer={"max_epochs": 2, "precision": 32, "deterministic": True},
+    )
+    replays: list[int] = []
+    replay = StepGraph.replay
+    monkeypatch.setattr(StepGraph, "replay", lambda graph, batch: [replays.append(1), replay(graph, batch)][1])
+    replayed = find_ticket(tasks, SMALL, settings, device="cuda", progress=False)
+    assert len(replays) > 10
+    monkeypatch.setattr(MaskSearch, "cuda_graph", False)
+    eager = find_ticket(tasks, SMALL, settings, device="cuda", progress=False)
+    same = sum(int((replayed.mask[name] == eager.mask[name]).sum()) for name in eager.mask.names)
+    assert same >= 0.999 * eager.mask.total
+
+
+def test_a_module_that_reads_values_is_not_captured_and_still_trains() -> None:
+    class Reads(EndToEnd):
+        def step_loss(self, batch: object) -> torch.Tensor:
+            loss = super().step_loss(batch)
+            return loss if float(loss) > -1 else -loss
+
+    model = Reads(SMALL, 10, lr=0.05, steps=8)
+    trainer = Trainer(
+        max_steps=8, accelerator="gpu", devices=1, logger=False, enable_progress_bar=False, enable_checkpointing=False
+    )
+    with pytest.warns(GraphWarning, match="runs eagerly"):
+        trainer.fit(model, datamodule=TaskDataModule([load_task("digits", seed=0).to("cuda")], batch_size=32, seed=0))
+    assert trainer.global_step == 8
+    assert all(bool(torch.isfinite(p).all()) for p in model.parameters())

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -18,6 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ult_lightning.base import UltError, fault
 from ult_lightning.nets import Factory, build_mother, maskable
 from ult_lightning.search._search_settings import SearchSettings, kept_counts
+from ult_lightning.search._training_step import TrainingStep
 from ult_lightning.search.methods import Learner
 from ult_lightning.search.objectives import OBJECTIVES
 from ult_lightning.tickets import MotherSpec
@@ -27,13 +27,10 @@ if TYPE_CHECKING:
 
     from ult_lightning.data import TaskBatch
 
-CHECK_EVERY = 50
-"""Steps between two looks at whether the loss is still finite: each look makes the host wait for the device."""
-
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-class MaskSearch(LightningModule):
+class MaskSearch(TrainingStep):
     """Trains the parameters of a learner, and the source heads; the mother's weights have no gradient.
 
     Args:
@@ -50,8 +47,6 @@ class MaskSearch(LightningModule):
 
     Raises ``UltError`` for settings that do not fit the mother, and from ``fit`` when the loss is no finite number.
     """
-
-    _loss_sum: Tensor
 
     def __init__(
         self,
@@ -85,8 +80,7 @@ class MaskSearch(LightningModule):
         self.history: list[dict[str, float]] = []
         self.validated_step = self._resumed_step = 0
         self.seconds_before, self._began = 0.0, time.perf_counter()
-        self.register_buffer("_loss_sum", torch.zeros(()), persistent=False)
-        self._loss_count = 0
+        self.step_is_static = module is None and all(learner.step_is_static for learner in self.learners)
         self.train()
 
     @property
@@ -120,16 +114,11 @@ class MaskSearch(LightningModule):
             logits: Tensor = self.heads[source](self.mother(x))
         return logits
 
-    def training_step(self, batch: Sequence[TaskBatch], batch_idx: int) -> Tensor:
-        """The loss () of one batch per entry of ``batch``; the host does not wait for the device."""
+    def step_loss(self, batch: Sequence[TaskBatch]) -> Tensor:
+        """The loss () of one batch per entry of ``batch``, on masks that follow from the present scores."""
         for learner in self.learners:
             learner.before_step(self.global_step)
-        loss = self.batch_loss(batch)
-        self._loss_sum = self._loss_sum + loss.detach()
-        self._loss_count += 1
-        if (batch_idx + 1) % CHECK_EVERY == 0:
-            self._refuse_infinite()
-        return loss
+        return self.batch_loss(batch)
 
     def batch_loss(self, batch: Sequence[TaskBatch]) -> Tensor:
         """The objective on one batch per entry of ``batch``, weighted by source, with the methods' penalties."""
@@ -158,18 +147,13 @@ class MaskSearch(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean training loss of the epoch; raises ``UltError`` when loss or scores are no finite numbers."""
-        self._refuse_infinite()
+        super().on_train_epoch_end()
         for learner in self.learners:
             if not all(bool(torch.isfinite(p.sum())) for p in learner.parameters()):
-                raise self._not_finite("The scores are")
-        self.log("train/loss", self._loss_sum / max(1, self._loss_count))
-        self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
+                raise self.not_finite("The scores are")
 
-    def _refuse_infinite(self) -> None:
-        if not bool(torch.isfinite(self._loss_sum)):
-            raise self._not_finite("The loss is")
-
-    def _not_finite(self, what: str) -> UltError:
+    def not_finite(self, what: str) -> UltError:
+        """Says that ``what`` is not finite, and which rates to lower."""
         lr = getattr(self.settings.method_options, "lr", None)
         given = "" if lr is None else f" (it is {lr:g})"
         return UltError(

@@ -61,6 +61,9 @@ class Learner(Method):
     many there will be, for schedules.
     """
 
+    step_is_static: ClassVar[bool] = True
+    """Whether ``before_step`` does the same work on the device at every step, so that a GPU may replay it as a graph."""
+
     def __init__(self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1) -> None:
         self.body, self.kept, self.options, self.seed, self.steps = body, dict(kept), options, seed, steps
 

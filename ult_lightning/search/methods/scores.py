@@ -55,13 +55,14 @@ class Scores(nn.Module):
 
     mask: Tensor
     scratch: Tensor
+    values: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], bound: float, *, seed: int, name: str) -> None:
         super().__init__()
         self.bound = bound
         unit = 2.0 * draw_uniform(seed, "scores", name, math.prod(shape)) - 1.0
         self.scores = nn.Parameter(torch.from_numpy((bound * unit).astype(np.float32)).view(shape))
-        self.values: Tensor | None = None
+        self.register_buffer("values", None, persistent=False)
         self.register_buffer("mask", torch.ones(shape, dtype=torch.bool), persistent=False)
         # memory that each step would ask for anew
         self.register_buffer("scratch", torch.empty(shape), persistent=False)

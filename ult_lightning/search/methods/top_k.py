@@ -54,11 +54,15 @@ def _kth_largest(flat: Tensor, k: int) -> tuple[Tensor, int]:
 
 
 def top_k_mask_on_device(magnitudes: Tensor, k: int) -> Tensor:
-    """What ``top_k_mask`` gives, for 0 < k <= n float32 entries, without a value that the host waits for.
+    """What ``top_k_mask`` gives, for 0 < k <= n, without a value that the host waits for.
 
-    The k-th largest bit pattern is found in two histograms, of its upper 15 and its lower 16 bits.
+    The k-th largest bit pattern of float32 is found in two histograms, of its upper 15 and its lower 16 bits; other types are
+    sorted.
     """
     flat = magnitudes.reshape(-1).contiguous()
+    if flat.dtype != torch.float32:
+        order = flat.argsort(descending=True, stable=True)
+        return torch.zeros_like(flat, dtype=torch.bool).scatter_(0, order[:k], True).view(magnitudes.shape)
     pattern = flat.view(torch.int32)
     upper, lower = (pattern >> 16).long(), (pattern & 0xFFFF).long()
     wanted = torch.full((1,), k, device=flat.device)
