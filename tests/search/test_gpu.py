@@ -77,17 +77,24 @@ def test_replayed_steps_give_the_masks_of_eager_ones(method: str, mixing: str, m
         method=method,
         batch_size=32,
         mixing=mixing,  # type: ignore[arg-type]
-        trainer={"max_epochs": 2, "precision": 32, "deterministic": True},
+        trainer={"max_epochs": 2, "precision": 32},
     )
+    where: dict[str, object] = {"device": "cuda", "trainer": {"deterministic": "warn"}, "progress": False}
     replays: list[int] = []
     replay = StepGraph.replay
     monkeypatch.setattr(StepGraph, "replay", lambda graph, batch: [replays.append(1), replay(graph, batch)][1])
-    replayed = find_ticket(tasks, SMALL, settings, device="cuda", progress=False)
+    replayed = find_ticket(tasks, SMALL, settings, **where)
     assert len(replays) > 10
     monkeypatch.setattr(MaskSearch, "cuda_graph", False)
-    eager = find_ticket(tasks, SMALL, settings, device="cuda", progress=False)
+    eager = find_ticket(tasks, SMALL, settings, **where)
     same = sum(int((replayed.mask[name] == eager.mask[name]).sum()) for name in eager.mask.names)
     assert same >= 0.999 * eager.mask.total
+
+
+def test_gradients_are_clipped_on_a_gpu() -> None:
+    task = load_task({"name": "digits", "train_limit": 200}, seed=0)
+    settings = SearchSettings(batch_size=32, trainer={"max_steps": 12, "gradient_clip_val": 0.5, "precision": "bf16"})
+    assert find_ticket([task], SMALL, settings, device="cuda", progress=False).provenance["steps"] == 12
 
 
 def test_a_module_that_reads_values_is_not_captured_and_still_trains() -> None:

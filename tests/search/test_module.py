@@ -69,6 +69,7 @@ def test_no_step_of_training_makes_the_host_wait(method, objective, scope, monke
     from ult_lightning.search.methods import base, top_k
 
     monkeypatch.setattr(base, "top_k_mask", top_k.top_k_mask_on_device)
+    monkeypatch.setattr(base, "top_k_masks", top_k.top_k_masks_on_device)
     sources = tasks()
     settings = SearchSettings(method=method, method_options={"scope": scope}, objective=objective, batch_size=16)
     search = MaskSearch(SMALL, {t.id: t.classes for t in sources}, settings, steps=10)

@@ -112,7 +112,12 @@ class EndToEnd(TrainingStep):
         trainable = [p for p in self.parameters() if p.requires_grad]
         groups = [{"params": trainable, "lr": h["lr"], "weight_decay": h["weight_decay"]}]
         return optimizer_and_schedule(
-            groups, optimizer="sgd", momentum=h["momentum"], schedule=h["schedule"], steps=h["steps"]
+            groups,
+            optimizer="sgd",
+            momentum=h["momentum"],
+            schedule=h["schedule"],
+            steps=h["steps"],
+            fused=self.may_fuse,
         )
 
     def _count(self, name: str, metric: MulticlassAccuracy, batch: Any) -> None:

@@ -218,6 +218,7 @@ class MaskSearch(TrainingStep):
             momentum=getattr(training, "momentum", 0.0),
             schedule=getattr(training, "schedule", "cosine"),
             steps=self.steps or int(self.trainer.estimated_stepping_batches),
+            fused=self.may_fuse,
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -252,9 +253,14 @@ def optimizer_and_schedule(
     momentum: float,
     schedule: str,
     steps: int,
+    fused: bool = False,
 ) -> OptimizerLRScheduler:
     """Lightning's optimizer dictionary for parameter groups; the cosine runs per step, from 1 to 0 over ``steps``."""
-    build = torch.optim.Adam(groups) if optimizer == "adam" else torch.optim.SGD(groups, momentum=momentum)
+    build: torch.optim.Optimizer
+    if optimizer == "adam":
+        build = torch.optim.Adam(groups, fused=fused or None)
+    else:
+        build = torch.optim.SGD(groups, momentum=momentum, fused=fused or None)
     if schedule == "constant":
         return {"optimizer": build}
     cosine = torch.optim.lr_scheduler.LambdaLR(build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps)))

@@ -53,6 +53,11 @@ class TrainingStep(LightningModule):
         self._eager_steps: Counter[Hashable] = Counter()
         self._has_gradients = False
 
+    @property
+    def may_fuse(self) -> bool:
+        """Whether the optimizer may be a fused one, of few launches: on a GPU, where Lightning clips no gradients."""
+        return self.device.type == "cuda" and (self._trainer is None or not self._trainer.gradient_clip_val)
+
     @abstractmethod
     def step_loss(self, batch: Any) -> Tensor:
         """The loss () of one batch, all of whose work is on the device."""

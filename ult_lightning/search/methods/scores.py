@@ -100,12 +100,10 @@ class ScoreLearner(Learner):
         """Recomputes every mask from the present scores."""
         if self.pooled:
             ranks = {name: layer.scores.abs() / layer.bound for name, layer in self.layers.items()}
-            for name, mask in select(ranks, self.kept, pooled=True).items():
-                self.layers[name].mask = mask
-            return
-        for name, layer in self.layers.items():
-            magnitudes = {name: torch.abs(layer.scores, out=layer.scratch)}
-            layer.mask = select(magnitudes, self.kept, pooled=False)[name]
+        else:
+            ranks = {name: torch.abs(layer.scores, out=layer.scratch) for name, layer in self.layers.items()}
+        for name, mask in select(ranks, self.kept, pooled=self.pooled).items():
+            self.layers[name].mask = mask
 
     def subnetwork(self) -> Subnetwork:
         """The present mask."""
