@@ -69,7 +69,7 @@ class TrainingStep(LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss () of one batch; the host does not wait for the device."""
         loss = self._graphed_loss(batch) if self._may_capture() else self.step_loss(batch)
-        self._loss_sum += loss.detach()
+        self._loss_sum.add_(loss.detach())
         self._loss_count += 1
         if (batch_idx + 1) % CHECK_EVERY == 0:
             self._refuse_infinite()
