@@ -55,6 +55,17 @@ def test_a_step_never_waits_for_the_device(method: str, objective: str, scope: s
         float(loss.detach())
 
 
+@pytest.mark.parametrize("augment", ["none", "shift", "crop_flip"])
+@pytest.mark.usefixtures("waiting_refused")
+def test_no_batch_waits_for_the_device(augment: str) -> None:
+    task = load_task({"name": "digits", "train_limit": 200}, seed=0).to("cuda")
+    stream = Task.stream([task], batch_size=32, seed=0, augment=augment)
+    stream.step(0)
+    torch.cuda.set_sync_debug_mode("error")
+    for number in range(1, 5):  # within one pass, whose order is copied once
+        stream.step(number)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_ticket_of_a_gpu_is_the_same_network_on_a_cpu(method: str, tmp_path: Path) -> None:
     task = load_task({"name": "digits", "train_limit": 400}, seed=0)

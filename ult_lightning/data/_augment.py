@@ -97,11 +97,14 @@ def augment(images: Tensor, policy: str, *, generator: torch.Generator, rows: sl
         return images[rows]
     b = images.shape[0]
     top, left = torch.randint(2 * PAD + 1, (2, b), generator=generator)
-    flip = torch.zeros(b, dtype=torch.bool)
+    flip = torch.zeros(b, dtype=torch.int64)
     if policy == "crop_flip":
-        flip = torch.randint(2, (b,), generator=generator).bool()
-    places = (draws[rows].to(images.device) for draws in (top, left, flip))
-    return crop_and_flip(images[rows], *places)
+        flip = torch.randint(2, (b,), generator=generator)
+    draws = torch.stack([top, left, flip])[:, rows]
+    if images.is_cuda:  # from pinned memory the host need not wait for the copy
+        draws = draws.pin_memory().to(images.device, non_blocking=True)
+    top, left, flip = draws
+    return crop_and_flip(images[rows], top, left, flip.bool())
 
 
 def _scaled(images: Tensor, scale: Triple, shift: Triple) -> Tensor:
