@@ -47,13 +47,14 @@ class Column:
 
 def columns(table: Table) -> tuple[Column, ...]:
     """The columns of a table, in order; those that are not printed are in its CSV."""
-    k, said = table.k, _explanations(table)
+    k, explanations = table.k, _explanations(table)
 
     def column(name: str, heading: tuple[str, str], text: Text, data: Data, **more: Any) -> Column:
-        return Column(name, heading, text, data, explanation=said.get(name, ""), **more)
+        return Column(name, heading, text, data, explanation=explanations.get(name, ""), **more)
 
     def interval(name: str, heading: tuple[str, str], mean: Mean, unit: str = "points", **more: Any) -> Column:
         """Of the lines' intervals of that name: "+1.23 ± 0.45", a dash where there is none."""
+        seeds = "seeds" if name == "accuracy" else f"{name}_seeds"
 
         def text(line: Line, decimals: int) -> str:
             value: Interval | None = getattr(line, name)
@@ -62,28 +63,19 @@ def columns(table: Table) -> tuple[Column, ...]:
         def data(section: Section, line: Line) -> dict[str, object]:
             value: Interval | None = getattr(line, name)
             ends = (None,) * 3 if value is None else (value.mean, value.low, value.high)
-            found = {f"{name}_{part}": _hundred(end) for part, end in zip((unit, "low", "high"), ends, strict=True)}
-            return {**found, f"{name}_seeds": None if value is None else value.n}
+            named = {f"{name}_{part}": _hundred(end) for part, end in zip((unit, "low", "high"), ends, strict=True)}
+            return {**named, seeds: None if value is None else value.n}
 
         return column(name, heading, text, data, share=11, **more)
 
     return (
-        column(
-            "arm",
-            ("", "arm"),
-            lambda line, _: line.label,
-            _named("task", "shots", "arm", "label"),
-            words=True,
-            share=13,
-        ),
+        column("arm", ("", "arm"), _text("label"), _named("task", "shots", "arm", "label"), words=True, share=13),
         interval("accuracy", ("accuracy", "%"), percent, "percent"),
         interval("gap", ("gap to", table.baseline), points),
         interval("best_gap", ("gap to best", "trained"), points, printed=table.names_best),
         interval("lift", ("lift over", table.floor), points),
         column("seeds", ("", "seeds"), lambda line, _: str(line.accuracy.n), _named("draws"), share=5),
-        column(
-            "trained", ("", "trained"), lambda line, _: line.trained, _named("trained"), words=True, wide=True, share=12
-        ),
+        column("trained", ("", "trained"), _text("trained"), _named("trained"), words=True, wide=True, share=12),
         column(
             "parameters",
             ("", "parameters"),
@@ -119,6 +111,11 @@ def columns(table: Table) -> tuple[Column, ...]:
     )
 
 
+def _text(name: str) -> Text:
+    """A field of a line as it is."""
+    return lambda line, _: str(getattr(line, name))
+
+
 def _named(*names: str) -> Data:
     """Fields of a line as they are."""
     return lambda _, line: {name: getattr(line, name) for name in names}
@@ -137,7 +134,7 @@ def _explanations(table: Table) -> dict[str, str]:
     paired = "in points, paired over the seeds that both arms have."
     best = "Best trained: of the arms that train weights, the one with the highest validation accuracy."
     seen = "Seen: the search of the ticket used images or classes of this target; unseen: it used neither."
-    said = {
+    sentences = {
         "accuracy": (True, f"Accuracy on the test images in per cent{spread}.{one}"),
         "gap": (any(line.gap for line in lines), f"Gap to {table.baseline} {paired}"),
         "best_gap": (table.names_best, best),
@@ -147,15 +144,15 @@ def _explanations(table: Table) -> dict[str, str]:
         "bytes": (any(line.stored.per_task is not None for line in lines), _bytes(lines, table.k)),
         "target": (any(line.seen for line in lines), seen),
     }
-    return {name: sentence for name, (there, sentence) in said.items() if there}
+    return {name: sentence for name, (there, sentence) in sentences.items() if there}
 
 
 def _bytes(lines: Sequence[Line], k: int) -> str:
-    said = (
+    sentence = (
         f"Bytes for k = {k} task{'s' if k > 1 else ''}: shared + k × per task, that is each ticket file once however many"
         " tasks use it (an arm with several tickets counts each) and a head per task; an arm that fits a mask or a network"
         " to each task (such as dense) stores that once per task"
     )
     tasks = Counter((line.label, line.shots) for line in lines)
     lacking = any(tasks[line.label, line.shots] < k for line in lines)
-    return said + ("; tasks that an arm lacks count as the mean of its others." if lacking else ".")
+    return sentence + ("; tasks that an arm lacks count as the mean of its others." if lacking else ".")

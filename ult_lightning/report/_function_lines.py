@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import Any
 
 from ult_lightning.base import canonical_json
-from ult_lightning.report._shown_settings import decisive_settings
 from ult_lightning.report._style import csv_text
+from ult_lightning.report._variants import decisive_settings
 from ult_lightning.results import Row
 
 _METRICS = ("sup_error", "rms_error")

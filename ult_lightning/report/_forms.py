@@ -36,7 +36,7 @@ def as_text(table: Table, width: int) -> str:
         out.append("-" * (sum(widths) + len(gap) * (len(widths) - 1)))
         out += [_aligned(columns, row, widths, gap) for row in block]
         out.append("")
-    for sentence in (*table.sentences, _trained(table), *table.warnings, *table.notes):
+    for sentence in (*table.sentences, *table.arms, _trained(table), *table.warnings, *table.notes):
         out += _wrapped(sentence, width, "  ")
     for name, value in (("Command", table.command), ("Machine", table.machine)):
         if value:
@@ -69,9 +69,9 @@ def as_markdown(table: Table) -> str:
         rule = "|" + "|".join("---" if column.words else "---:" for column in table.printed) + "|"
         out += [f"**{_escaped(section.title)}** ({section.sizes})", "", head, rule, *body, ""]
     out += [" ".join(map(_escaped, table.sentences)), ""]
-    extra = [*table.warnings, *table.notes]
-    if extra:
-        out += [*(f"- {_escaped(sentence)}" for sentence in extra), ""]
+    for listed in (table.arms, (*table.warnings, *table.notes)):
+        if listed:
+            out += [*(f"- {_escaped(sentence)}" for sentence in listed), ""]
     if table.command:
         fence = "```" if "```" not in table.command else "~~~~"
         out += ["Command:", "", f"{fence}sh", table.command, fence, ""]
