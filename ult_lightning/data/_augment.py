@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ult_lightning.base import unknown
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, data_fault
 
 Triple = tuple[float, float, float]
 Range = Literal["standardized", "unit"]
@@ -90,8 +90,7 @@ def augment(images: Tensor, policy: str, *, generator: torch.Generator, rows: sl
     `generator` lives on the CPU, so that all devices see the same draws. Draws are made for all b images; `rows`
     are those of the result.
 
-    Raises:
-        DataError: another policy.
+    Raises DataError: another policy.
     """
     if checked_policy(policy) == "none":
         return images[rows]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import Registry, canonical
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 from ult_lightning.data._splits import train_test
 
 
@@ -113,8 +113,7 @@ def canonical_split(images: Tensor, labels: Tensor, *, what: str) -> Split:
 def assemble(raw: Raw, *, name: str) -> tuple[dict[str, Split], int]:
     """The parts of a `DataSet` and the number of classes, from what a source has read.
 
-    Raises:
-        DataError: labels out of range, a class without a training image, fewer than two classes.
+    Raises DataError: labels out of range, a class without a training image, fewer than two classes.
     """
     given = {"train": raw.train, "valid": raw.valid, "test": raw.test}
     parts = {part: canonical_split(*pair, what=f"{name} {part}") for part, pair in given.items() if pair is not None}
@@ -149,5 +148,4 @@ def _check_classes(parts: Mapping[str, Split], classes: int, *, name: str, state
         got, mend = f"no training image of class {empty[0]}", "number the classes from 0 without gaps"
         raise data_fault(name, got, f"images of all classes from 0 to {classes - 1}", mend)
     if classes < 2:
-        mend = "one class has nothing to be told from"
-        raise data_fault("task", name, "a task with at least two classes", mend)
+        raise data_fault("task", name, "a task with at least two classes", "one class has nothing to be told from")

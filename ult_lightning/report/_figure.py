@@ -43,13 +43,13 @@ def png(summary: Table, theme: Theme = LIGHT) -> bytes:
     return as_png(lambda: _drawn(summary, theme), theme, dpi=_DPI)
 
 
-def as_png(draw: Callable[[], Figure], theme: Theme, *, dpi: int, **settings: Any) -> bytes:
+def as_png(draw: Callable[[], Figure], theme: Theme, *, dpi: int, font_size: float = 8.0) -> bytes:
     """What `draw` draws under the settings of a theme, as the bytes of a PNG without a date or version."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     out = io.BytesIO()
-    with rc_context({**_settings(theme), **settings}):
+    with rc_context(_settings(theme) | {"font.size": font_size}):
         figure = draw()
         FigureCanvasAgg(figure)
         figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
@@ -86,7 +86,6 @@ def _settings(theme: Theme) -> dict[Any, Any]:
     return {
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
-        "font.size": 8.0,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.unicode_minus": True,

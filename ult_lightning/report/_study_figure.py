@@ -87,7 +87,7 @@ def study_png(rows: Sequence[Row], axes: StudyAxes, title: str = "", theme: Them
     if not drawable:
         raise fault("rows", len(rows), f"some with the metrics {', '.join(axes.panels)} and an x")
     missing = len(rows) - len(drawable)
-    return as_png(lambda: _drawn(drawable, missing, axes, title, theme), theme, dpi=_DPI, **{"font.size": 8.5})
+    return as_png(lambda: _drawn(drawable, missing, axes, title, theme), theme, dpi=_DPI, font_size=8.5)
 
 
 def _drawn(rows: Sequence[Row], missing: int, axes: StudyAxes, title: str, theme: Theme) -> Figure:

@@ -59,8 +59,7 @@ class InputSpec:
         if crop is not None and crop > side:
             raise wrong("input.adapter", self.adapter, f"a crop of at most {side}")
         if pool > (crop or side):
-            wanted = f"a pool of at most {crop or side}"
-            raise wrong("input.adapter", self.adapter, wanted, "pooling never enlarges")
+            raise wrong("input.adapter", self.adapter, f"a pool of at most {crop or side}", "pooling never enlarges")
 
     def _sides(self) -> tuple[int | None, int] | None:
         match = _ADAPTER.fullmatch(self.adapter)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 
 Floats = NDArray[np.float64]
 Wholes = NDArray[np.int64]

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 from ult_lightning.data.functions._closed_forms import (
     Floats,
     Polynomial,
@@ -18,7 +18,7 @@ from ult_lightning.data.functions._closed_forms import (
     frequency_count,
     monomial_count,
 )
-from ult_lightning.data.functions._task import FUNCTIONS, Drawn, Family, FunctionSpec, Stream
+from ult_lightning.data.functions._function_task import FUNCTIONS, Drawn, Family, FunctionSpec, Stream
 
 _MOST_TERMS = 20_000
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 from ult_lightning.data._source import Raw, Source
 from ult_lightning.data.sources._layout import by_part, numbered, part_of
 from ult_lightning.data.sources._pixels import decoded, stacked

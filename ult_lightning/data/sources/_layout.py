@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 
 T = TypeVar("T")
 
@@ -30,8 +30,7 @@ def part_of(name: str) -> str | None:
 def by_part(named: Mapping[str, tuple[str, T]], *, where: Path) -> dict[str, T]:
     """From what a user calls it -> (name, content) to part -> content.
 
-    Raises:
-        DataError: two of them hold the same part.
+    Raises DataError: two of them hold the same part.
     """
     found: dict[str, T] = {}
     for part, word in _WORDS.items():
@@ -56,8 +55,7 @@ def in_class_order(names: Collection[str]) -> list[str]:
 def numbered(parts: Mapping[str, Sequence[str]], *, where: Path) -> tuple[tuple[str, ...], dict[str, Tensor]]:
     """The names of the classes, which are those of the part "train", and the labels (n,) int64 of every part.
 
-    Raises:
-        DataError: a part holds a class that training lacks.
+    Raises DataError: a part holds a class that training lacks.
     """
     names = in_class_order(set(parts["train"]))
     number = {name: place for place, name in enumerate(names)}

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import nearest
-from ult_lightning.data._errors import data_fault
-from ult_lightning.data._source import TASKS, Raw, Source
+from ult_lightning.data._data_error import data_fault
+from ult_lightning.data._source import Raw, Source
 from ult_lightning.data.sources._layout import by_part, numbered, part_of
 from ult_lightning.data.sources._pixels import decoded, stacked
 
@@ -30,9 +30,9 @@ def parquet_source(path: Path, *, name: str, origin: str, image: str | None = No
     of a usual name). Class names come from the Hugging Face metadata where the files have it, else from the labels. `Raw`
     says what happens without validation or test part. Other files are not read.
     """
-    read = partial(_read_parquet, path=path, image=image, label=label)
+    read = partial(read_parquet, path=path, image=image, label=label)
     columns = "" if image is label is None else f"{image}/{label}"
-    return Source(name, origin, read, partial(_parquet_files, path=path), variant=columns)
+    return Source(name, origin, read, partial(parquet_files, path=path), variant=columns)
 
 
 def is_parquet(path: Path) -> bool:
@@ -61,7 +61,7 @@ def _shards(path: Path) -> dict[str, list[Path]]:
     return next((parts for parts in found if "train" in parts), {})
 
 
-def _parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
+def parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
     files = [file for shards in _shards(path).values() for file in shards]
     if not files:
         wanted = "files train-*.parquet (and val-*, test-*)"
@@ -69,8 +69,13 @@ def _parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
     return files
 
 
-def _read_parquet(
-    data_dir: Path, *, path: Path, image: str | None = None, label: str | None = None, classes: int | None = None,
+def read_parquet(
+    data_dir: Path,
+    *,
+    path: Path,
+    image: str | None = None,
+    label: str | None = None,
+    classes: int | None = None,
 ) -> Raw:
     parts = _shards(path)
     read = {part: _read_shards(shards, image, label) for part, shards in parts.items()}
@@ -107,9 +112,8 @@ def _parquet() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as cause:
-        wanted = "the package pyarrow to read parquet files"
         mend = "type pip install 'ult_lightning[parquet]'"
-        raise data_fault("parquet", "no pyarrow", wanted, mend) from cause
+        raise data_fault("parquet", "no pyarrow", "the package pyarrow to read parquet files", mend) from cause
     return pyarrow.parquet
 
 
@@ -118,8 +122,7 @@ def _opened(shard: Path) -> Any:
     try:
         return parquet.read_table(shard)
     except (OSError, ValueError) as cause:  # pyarrow's own errors are subclasses of these
-        mend = "fetch the file again"
-        raise data_fault(str(shard), str(cause), "a parquet file", mend) from cause
+        raise data_fault(str(shard), str(cause), "a parquet file", "fetch the file again") from cause
 
 
 def _column(present: list[str], key: str, given: str | None, shard: Path) -> str:
@@ -153,8 +156,7 @@ def _contents(column: Any, shard: Path, name: str) -> Iterator[bytes]:
         for cell in chunk:
             content = cell.as_py()
             if content is None:
-                where = f"{shard} row {row}"
-                raise data_fault(where, "no bytes", "an encoded image", "embed the image in the file")
+                raise data_fault(f"{shard} row {row}", "no bytes", "an encoded image", "embed the image in the file")
             yield content
             row += 1
 
@@ -188,16 +190,3 @@ def _class_names(shard: Path, label: str | None) -> tuple[str, ...] | None:
         return tuple(map(str, features[next(name for name in known if name in features)]["names"]))
     except (KeyError, TypeError, ValueError, StopIteration, OSError):
         return None
-
-
-def _cifar10_jpeg(data_dir: Path) -> Raw:
-    return _read_parquet(data_dir, path=data_dir / "cifar10_jpeg", classes=10)
-
-
-def _cifar10_jpeg_files(data_dir: Path) -> list[Path]:
-    return _parquet_files(data_dir, path=data_dir / "cifar10_jpeg")
-
-
-TASKS.add(
-    "cifar10_jpeg", Source("cifar10_jpeg", "cifar10", _cifar10_jpeg, _cifar10_jpeg_files, augmentation="crop_flip")
-)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import canonical
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, data_fault
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,8 +32,7 @@ def decoded(content: bytes | Path, *, where: str) -> Tensor:
     bits fill the range alike), floats in [0, 1] are multiplied by 255 and rounded, transparency lies on white, and other
     colour spaces are converted as Pillow does it.
 
-    Raises:
-        DataError: it is no image, or its pixels have no such rule; `where` says which one.
+    Raises DataError: it is no image, or its pixels have no such rule; `where` says which one.
     """
     from PIL import Image, UnidentifiedImageError
 

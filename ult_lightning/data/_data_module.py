@@ -10,11 +10,11 @@ from pytorch_lightning import LightningDataModule
 
 from ult_lightning.base import without_repeats
 from ult_lightning.data._augment import Range
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, data_fault
 from ult_lightning.data._load import load_task
-from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._stream import Mixing, TaskBatches, TaskStream
 from ult_lightning.data._task import Part, Task
+from ult_lightning.data._task_spec import TaskSpec
 
 
 class TaskDataModule(LightningDataModule):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.base import Registry, unknown
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, check_whole, data_fault
 from ult_lightning.data.functions._closed_forms import Floats, Polynomial, Trigonometric
 
 TEST_POINTS = 20_000
@@ -76,11 +76,9 @@ class FunctionSpec:
             object.__setattr__(self, "bound", family.default)
         elif family.bound is None:
             raise data_fault("task", f"{self.name}:{self.bound}", "no bound", f"write {self.name}")
-        elif not _whole(self.bound):
-            mend = f"such as {self.name}:2"
-            raise data_fault(f"bound of {self.name}", self.bound, f"{family.bound}, 1 or more", mend)
-        if not _whole(self.count):
-            raise data_fault("count", self.count, "a number of functions, 1 or more")
+        else:
+            check_whole(f"bound of {self.name}", self.bound, f"{family.bound}, 1 or more", f"such as {self.name}:2")
+        check_whole("count", self.count, "a number of functions, 1 or more")
         number = isinstance(self.norm, int | float) and not isinstance(self.norm, bool)
         if not number or not (math.isfinite(self.norm) and self.norm > 0):
             raise data_fault("norm", self.norm, "a number above 0")
@@ -161,8 +159,7 @@ class FunctionTask:
 
     def train_points(self, count: int) -> Floats:
         """`count` uniform training points (count, d) inside the cube."""
-        if not _whole(count):
-            raise data_fault("points", count, "a number of points, 1 or more")
+        check_whole("points", count, "a number of points, 1 or more")
         cells = Stream(self.seed, f"train/{self.inputs}").below(_CELLS, count * self.inputs)
         return ((2 * cells + 1) / (2 * _CELLS)).reshape(count, self.inputs)
 
@@ -187,10 +184,8 @@ def load_functions(spec: FunctionSpec | str | Mapping[str, Any], *, inputs: int,
 
     Raises DataError for wrong arguments and for families of too many terms.
     """
-    if not _whole(inputs):
-        raise data_fault("inputs", inputs, "a number of inputs, 1 or more")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise data_fault("seed", seed, "a whole number, 0 or more")
+    check_whole("inputs", inputs, "a number of inputs, 1 or more")
+    check_whole("seed", seed, "a whole number, 0 or more", least=0)
     parsed = FunctionSpec.parse(spec)
     stream = Stream(seed, f"functions/{parsed.id}/{inputs}")
     return FunctionTask(parsed, inputs, seed, FUNCTIONS.get(parsed.name).draw(inputs, parsed, stream))
@@ -220,7 +215,3 @@ class Stream:
     def order(self, count: int) -> NDArray[np.int64]:
         """A permutation of 0 .. count - 1."""
         return np.argsort(self.uniform(count), kind="stable")
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
