@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
-from ult_lightning.tickets._spec import Json
+from ult_lightning.tickets._mother_spec import Json
 from ult_lightning.tickets._ticket import Ticket
 
 _WIDTH = 96  # columns of wrapped text
@@ -98,25 +98,25 @@ def certificate_words(provenance: Mapping[str, Json]) -> list[tuple[str, str]]:
 
     Empty where the provenance has no certificate; parts of it that are missing or odd are left out.
     """
-    found = _mapping(provenance, "certificate")
-    bound = found.get("bound")
+    certificate = _mapping(provenance, "certificate")
+    bound = certificate.get("bound")
     if not _is_number(bound):
         return []
-    bounds, domain, config = found.get("bounds"), found.get("domain"), _mapping(provenance, "config")
+    bounds, domain, config = certificate.get("bounds"), certificate.get("domain"), _mapping(provenance, "config")
     count = len(bounds) if isinstance(bounds, list) else 0
     every = f", each of the {count:,} features" if count > 1 else ""
     where = f" on all of {domain}" if isinstance(domain, str) else " on all inputs in [0, 1]"
-    asked = config.get("eps")
-    limit = f" (asked for: {asked:.3g})" if _is_number(asked) and count else ""
+    eps = config.get("eps")
+    limit = f" (asked for: {eps:.3g})" if _is_number(eps) and count else ""
     lines = [("Certificate", f"sup error at most {bound:.4g}{limit}{where}{every}, float32 arithmetic included")]
-    wanted, kind = found.get("wanted"), found.get("kind")
+    wanted, kind = certificate.get("wanted"), certificate.get("kind")
     lines.append(("Wanted", wanted if isinstance(wanted, str) else "the outputs of the target network"))
     if isinstance(kind, str):
         lines.append(("Proof", kind))
-    parts = {name: value for name, value in _mapping(found, "parts").items() if _is_number(value)}
+    parts = {name: value for name, value in _mapping(certificate, "parts").items() if _is_number(value)}
     if parts:
         lines.append(("Parts", ", ".join(f"{name} {value:.3g}" for name, value in parts.items())))
-    sampled, samples, relative = (found.get(key) for key in ("sampled", "samples", "relative"))
+    sampled, samples, relative = (certificate.get(key) for key in ("sampled", "samples", "relative"))
     if _is_number(sampled):
         points = f" at {samples:,} points" if isinstance(samples, int) else ""
         size = f", {relative:.2g} of the largest output" if _is_number(relative) else ""
@@ -144,13 +144,8 @@ def _parameter_lines(ticket: Ticket) -> list[str]:
         part = ticket.mask[name]
         shape = " x ".join(map(str, part.shape)) or "scalar"
         rows.append((_short(name), shape, f"{int(part.sum()):,}", f"{part.size:,}", f"{part.mean():.4f}"))
-    total = (
-        f"{len(ticket.mask)} in all",
-        "",
-        f"{ticket.mask.kept:,}",
-        f"{ticket.mask.total:,}",
-        f"{ticket.density:.4f}",
-    )
+    kept, total_size = f"{ticket.mask.kept:,}", f"{ticket.mask.total:,}"
+    total = (f"{len(ticket.mask)} in all", "", kept, total_size, f"{ticket.density:.4f}")
     widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
     rule = "-" * (sum(widths) + 8)
     lines = [_aligned(row, widths) for row in rows]
@@ -201,15 +196,9 @@ def human_seconds(seconds: float) -> str:
 
 
 def _entry(label: str, text: str) -> list[str]:
-    indent = " " * _LABEL
-    return textwrap.wrap(
-        text,
-        width=_WIDTH,
-        initial_indent=label.ljust(_LABEL),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [label]
+    wrapper = textwrap.TextWrapper(_WIDTH, label.ljust(_LABEL), " " * _LABEL, break_on_hyphens=False)
+    wrapper.break_long_words = False
+    return wrapper.wrap(text) or [label]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -222,10 +211,10 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _mapping(source: Mapping[str, Json], *keys: str) -> Mapping[str, Json]:
     """The mapping inside mappings that these keys lead to; empty where there is none."""
-    found: Json = source
+    value: Json = source
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
 
 
 def _pairs(mapping: Mapping[str, Json]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.tickets._spec import wrong
+from ult_lightning.tickets._mother_spec import wrong
 
 Bits = NDArray[np.bool_]
 Packed = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ult_lightning.base import unknown
 from ult_lightning.tickets._mask import Mask
-from ult_lightning.tickets._spec import TicketError, wrong
+from ult_lightning.tickets._mother_spec import TicketError, wrong
 
 Floats = NDArray[np.float32]
 

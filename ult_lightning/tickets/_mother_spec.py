@@ -8,6 +8,7 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Literal
 
 from ult_lightning.base import UltError, canonical_json, fault
@@ -27,11 +28,8 @@ class TicketError(UltError):
     """A ticket, or a part of one, that cannot be what it claims to be."""
 
 
-def wrong(argument: str, got: object, wanted: str, mend: str = "") -> TicketError:
-    """`base.fault` as a TicketError."""
-    error = fault(argument, got, wanted, mend, error=TicketError)
-    assert isinstance(error, TicketError)
-    return error
+wrong = partial(fault, error=TicketError)
+"""The `base.fault` of this room, for the caller to raise."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,12 @@ class InputSpec:
     @property
     def crop(self) -> int | None:
         """The side of the central square that is cut out before pooling, None for the whole image."""
-        sides = self._sides()
-        return None if sides is None else sides[0]
+        return (self._sides() or (None, None))[0]
 
     @property
     def pool(self) -> int | None:
         """The side that images are average-pooled to, None where they are not."""
-        sides = self._sides()
-        return None if sides is None else sides[1]
+        return (self._sides() or (None, None))[1]
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form: `InputSpec.from_dict` reads it back."""
@@ -115,7 +111,7 @@ class MotherSpec:
         object.__setattr__(self, "options", json_mapping("options", self.options))
         one_of("norm", self.norm, NORMS)
         _text("init", self.init)
-        object.__setattr__(self, "scale_fan", _share("scale_fan", self.scale_fan))
+        object.__setattr__(self, "scale_fan", _density("scale_fan", self.scale_fan))
         one_of("bias", self.bias, BIASES)
         seed = whole("seed", self.seed)
         if not 0 <= seed < _SEED_END:
@@ -129,16 +125,8 @@ class MotherSpec:
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form: `MotherSpec.from_dict` reads it back."""
-        return {
-            "net": self.net,
-            "options": json.loads(canonical_json(self.options)),
-            "norm": self.norm,
-            "init": self.init,
-            "scale_fan": self.scale_fan,
-            "bias": self.bias,
-            "seed": self.seed,
-            "input": self.input.to_dict(),
-        }
+        own = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {**own, "options": json.loads(canonical_json(self.options)), "input": self.input.to_dict()}
 
     @classmethod
     def from_dict(cls, source: Mapping[str, Json]) -> MotherSpec:
@@ -193,7 +181,7 @@ def _text(argument: str, got: object) -> None:
         raise wrong(argument, got, "a name")
 
 
-def _share(argument: str, got: object) -> float | None:
+def _density(argument: str, got: object) -> float | None:
     if got is None:
         return None
     number = not isinstance(got, bool) and isinstance(got, (int, float))
