@@ -148,10 +148,10 @@ def _load(path: Path, key: str) -> DataSet:
                 for part in about["parts"]
             }
         names = None if about["names"] is None else tuple(map(str, about["names"]))
-        found = DataSet(parts, int(about["classes"]), str(about["digest"]), names, about["test_from"])
-        intact = content_digest(parts, found.classes) == found.digest
+        kept = DataSet(parts, int(about["classes"]), str(about["digest"]), names, about["test_from"])
+        intact = content_digest(parts, kept.classes) == kept.digest
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as cause:
         raise data_fault("prepared copy", str(path), "an intact file", str(cause)) from cause
     if not intact:
         raise data_fault("prepared copy", str(path), "a file that fits its digest")
-    return found
+    return kept

@@ -104,9 +104,7 @@ def canonical_split(images: Tensor, labels: Tensor, *, what: str) -> Split:
     if labels.dtype.is_floating_point or labels.dtype == torch.bool:
         raise data_fault(what, f"labels of type {labels.dtype}", "integers", "number the classes from 0")
     if int(labels.min()) < 0:
-        position = int(labels.argmin())
-        got = f"label {int(labels[position])} at image {position}"
-        raise data_fault(what, got, "labels of 0 or more", "drop the unlabelled images")
+        raise data_fault(what, _label_at(labels, labels.argmin()), "labels of 0 or more", "drop the unlabelled images")
     return Split(canonical(images).contiguous(), labels.long())
 
 
@@ -126,10 +124,13 @@ def assemble(raw: Raw, *, name: str) -> tuple[dict[str, Split], int]:
         first, second = train_test(np.asarray(train.labels))
         parts |= {"train": train.take(torch.from_numpy(first)), "test": train.take(torch.from_numpy(second))}
     if len({part.images.shape[1] for part in parts.values()}) > 1:  # grey in one part, colour in another
-        parts = {
-            part: Split(split.images.expand(-1, 3, -1, -1).contiguous(), split.labels) for part, split in parts.items()
-        }
+        colours = {part: split.images.expand(-1, 3, -1, -1).contiguous() for part, split in parts.items()}
+        parts = {part: Split(colours[part], split.labels) for part, split in parts.items()}
     return parts, classes
+
+
+def _label_at(labels: Tensor, position: Tensor) -> str:
+    return f"label {int(labels[position])} at image {int(position)}"
 
 
 def _check_classes(parts: Mapping[str, Split], classes: int, *, name: str, stated: bool) -> None:
@@ -139,8 +140,7 @@ def _check_classes(parts: Mapping[str, Split], classes: int, *, name: str, state
         raise data_fault(name, got, "at least one image per class", "number the classes from 0 without gaps")
     for part, split in parts.items():
         if int(split.labels.max()) >= classes:
-            position = int(split.labels.argmax())
-            got = f"label {int(split.labels[position])} at image {position}"
+            got = _label_at(split.labels, split.labels.argmax())
             mend = "number classes from 0" if stated else "the training split must hold every class"
             raise data_fault(f"{name} {part}", got, f"labels from 0 to {classes - 1}", mend)
     empty = torch.bincount(train.labels, minlength=classes).eq(0).nonzero().flatten().tolist()

@@ -87,8 +87,8 @@ def _on_white(image: Image) -> Levels:
 
     grey = image.mode in ("1", "L", "LA")
     white = images.new("RGBA", image.size, (255, 255, 255, 255))
-    found = np.array(images.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
-    return found[..., 0] if grey else found
+    pixels = np.array(images.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+    return pixels[..., 0] if grey else pixels
 
 
 def stacked(images: Iterable[Tensor]) -> Tensor:
