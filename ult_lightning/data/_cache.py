@@ -47,8 +47,8 @@ def data_set(
 ) -> DataSet:
     """The canonical form of a source: its prepared copy where it has one, else read now and kept.
 
-    The copy lies in `cache_dir` (`default_cache_dir` where None). It is made under a lock and made again where it
-    is damaged, was written by another version, or a source file has another size or time since.
+    The copy lies in `cache_dir` (`default_cache_dir` where None). It is made under a lock and made again where it is
+    damaged, was written by another version, or a source file has another size or time since.
 
     Raises DataError: missing files, a failed download, or data that makes no task; UltError: a cache folder that cannot
     be written.

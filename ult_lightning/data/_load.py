@@ -34,9 +34,9 @@ def load_task(
     """The task that `spec` names (see `TaskSpec.parse`), on the CPU.
 
     `seed` draws the validation part, where the data brings none, and the subsets of the limits; the test part never
-    depends on it. `notice` hears what a user should know of the splits, and of copies that are made again. Data
-    is read from `data_dir` (which may be read-only) and downloaded into it only with `download`; prepared
-    copies go to `cache_dir` (default: `data_dir`/prepared, or ~/.cache/ult_lightning where that cannot be written).
+    depends on it. `notice` hears what a user should know of the splits, and of copies that are made again. Data is read
+    from `data_dir` (which may be read-only) and downloaded into it only with `download`; prepared copies go to
+    `cache_dir` (default: `data_dir`/prepared, or ~/.cache/ult_lightning where that cannot be written).
 
     Raises DataError: unknown names, missing or damaged data, sizes that do not work out; UltError: a cache folder that
     cannot be written.
@@ -131,8 +131,8 @@ def _worth_saying(task: Task) -> Iterator[str]:
     """What a user should know of the splits of a task, in sentences."""
     if task.test_from is not None:
         yield (
-            f"{task.id} has no test part, so its validation part is the test split, and a part of the training images is "
-            "held out for validation."
+            f"{task.id} has no test part, so its validation part is the test split, and a part of the training images "
+            "is held out for validation."
         )
     names = task.class_names or [str(label) for label in range(task.classes)]
     for word, split in (("validation", task.valid), ("test", task.test)):

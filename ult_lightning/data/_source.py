@@ -39,8 +39,8 @@ class DataSet:
     """A whole data set in canonical form, before label maps and limits.
 
     `parts` has "train", in which every class has an image, "test", and "valid" where the source brings a validation
-    part beside a test part. `digest` is a SHA-256 over images, labels and `classes`. `names` of the classes, None where the
-    source gives none. `test_from` is "val" where the test part is what the source calls validation, else None.
+    part beside a test part. `digest` is a SHA-256 over images, labels and `classes`. `names` of the classes, None where
+    the source gives none. `test_from` is "val" where the test part is what the source calls validation, else None.
     """
 
     parts: Mapping[str, Split]
@@ -55,8 +55,8 @@ class Raw:
     """What a source reads: images (n, c, h, w) uint8 of one size, labels (n,) of any integer type.
 
     Without `test`, `valid` becomes the test part; without both, a fixed stratified fifth of `train` does. Without a
-    `valid` that is left, each seed holds out a part of `train`. `classes` is None where the source does not know it: then
-    it is the largest training label plus 1. `names` of the classes, if it has any.
+    `valid` that is left, each seed holds out a part of `train`. `classes` is None where the source does not know it:
+    then it is the largest training label plus 1. `names` of the classes, if it has any.
     """
 
     train: tuple[Tensor, Tensor]
@@ -70,11 +70,11 @@ class Raw:
 class Source:
     """One data set: the files it is read from, how to read them, and how to get them.
 
-    `origin` is shared by sets with the same images (mnist5k is a part of mnist). `files(data_dir)` lists the files
-    it needs, there or not; a change of one makes a prepared copy stale. `read(data_dir)` may count on them.
+    `origin` is shared by sets with the same images (mnist5k is a part of mnist). `files(data_dir)` lists the files it
+    needs, there or not; a change of one makes a prepared copy stale. `read(data_dir)` may count on them.
     `fetch(data_dir)` downloads them; None where that is not possible. `origin_classes` gives, where sets of one origin
-    number their classes differently, the class numbers of the origin that each class stands for. `kept` says
-    whether a prepared copy is worth a file; `variant` tells apart what is read from the same files in several ways.
+    number their classes differently, the class numbers of the origin that each class stands for. `kept` says whether a
+    prepared copy is worth a file; `variant` tells apart what is read from the same files in several ways.
     `augmentation` is the policy of its tasks: "crop_flip" only where a mirror image is of the same class.
     """
 

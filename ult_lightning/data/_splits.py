@@ -45,8 +45,8 @@ def apportion(counts: Index, size: int, low: Index, high: Index) -> Index:
 def stratified(labels: Index, size: int, *key: object, spare: bool = False) -> Index:
     """`size` positions, sorted, drawn by `key` with every class in its share and at least one of each.
 
-    With `spare`, one image of each class is left over as well, and a class with a single image is left
-    over entirely. `labels` (n,) are any integers.
+    With `spare`, one image of each class is left over as well, and a class with a single image is left over entirely.
+    `labels` (n,) are any integers.
 
     Raises DataError: too small or too large a size for that.
     """
@@ -88,8 +88,8 @@ def train_valid(
 ) -> tuple[Index, Index]:
     """Training and validation part of a training split, both stratified by `seed`.
 
-    Validation is taken first: `valid_limit` images, by default a tenth of `labels` and, where there is a
-    `train_limit`, no more than that or 1,000. The rest is for training, at most `train_limit` of it.
+    Validation is taken first: `valid_limit` images, by default a tenth of `labels` and, where there is a `train_limit`,
+    no more than that or 1,000. The rest is for training, at most `train_limit` of it.
 
     Raises DataError: the limits leave a class without an image.
     """

@@ -30,17 +30,17 @@ class TaskBatch(NamedTuple):
 class TaskStream:
     """Endless shuffled training batches of several tasks, cut into epochs.
 
-    Each item is a list of `TaskBatch`: one batch of the next task in turn (`mixing="alternate"`), or one batch
-    of each task (`"joint"`). The s-th batch of task t depends on (seed, t, s) alone: task t runs through one
-    permutation of its training images after another and drops the incomplete last batch of each (fewer images than
-    `batch_size` make one batch). Epoch e starts at global step e * len(self), so that a run which resumes at an
-    epoch, with `set_epoch`, sees the batches that an uninterrupted one sees.
+    Each item is a list of `TaskBatch`: one batch of the next task in turn (`mixing="alternate"`), or one batch of each
+    task (`"joint"`). The s-th batch of task t depends on (seed, t, s) alone: task t runs through one permutation of its
+    training images after another and drops the incomplete last batch of each (fewer images than `batch_size` make one
+    batch). Epoch e starts at global step e * len(self), so that a run which resumes at an epoch, with `set_epoch`, sees
+    the batches that an uninterrupted one sees.
 
     `augment` is as in `Task.policy`, for each task. Of `world_size` processes that train together, the one of number
     `rank` gets its own equal part of each batch; together they see what one alone would see, augmentation included.
 
-    The default length is about one pass over all images: sum of the sizes / batch_size for alternate, mean of
-    the sizes / batch_size for joint. Iterating does not advance the epoch; `set_epoch` does (Lightning calls it).
+    The default length is about one pass over all images: sum of the sizes / batch_size for alternate, mean of the sizes
+    / batch_size for joint. Iterating does not advance the epoch; `set_epoch` does (Lightning calls it).
 
     Raises DataError: no tasks, another mixing or policy, a size that is not a positive whole number, or batches that
     `world_size` processes cannot share.

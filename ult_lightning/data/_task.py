@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -29,12 +29,12 @@ Part = Literal["train", "valid", "test"]
 class Task:
     """A data set under a label map, split, with the statistics of its training part.
 
-    `class_ids` are the original classes in use, `origin_classes` the same in the numbering of the origin.
-    `mean` and `std` (three channels; std at least 1/255) are those of the canonical training images on the
-    scale [0, 1], black borders included. `digest` is that of the whole data set. `shots` and `draw` are set
-    by `few_shot` only. `class_names` has the name of each class (its original number where the data has no names), None
-    where a class stands for several original ones, as in parity. `test_from` is "val" where the data has no test part and
-    its validation part is the test split. `augmentation` is the policy that training under `augment=True` takes.
+    `class_ids` are the original classes in use, `origin_classes` the same in the numbering of the origin. `mean` and
+    `std` (three channels; std at least 1/255) are those of the canonical training images on the scale [0, 1], black
+    borders included. `digest` is that of the whole data set. `shots` and `draw` are set by `few_shot` only.
+    `class_names` has the name of each class (its original number where the data has no names), None where a class
+    stands for several original ones, as in parity. `test_from` is "val" where the data has no test part and its
+    validation part is the test split. `augmentation` is the policy that training under `augment=True` takes.
     """
 
     spec: TaskSpec
@@ -105,7 +105,7 @@ class Task:
     ) -> tuple[Tensor, Tensor]:
         """The images at `index` (b,) int64 as x (b, 3, 32, 32) float32 and y (b,) int64.
 
-        `range` "standardized" has mean 0 and std 1 over the training part, "unit" is [0, 1]. `augment` is as in `policy`;
+        `range`: mean 0 and std 1 over the training part ("standardized"), or [0, 1] ("unit"). `augment` is as in `policy`;
         shifts (in 4 black pixels of padding, before normalisation) and mirror images are drawn by the CPU `generator`,
         which is then required. `rows` are the rows of that batch that are returned, as they are in the whole.
 
@@ -159,8 +159,8 @@ class Task:
     def few_shot(self, shots: int, *, draw: int) -> Task:
         """The task with `shots` training images per class, drawn by (seed, draw) from its training part.
 
-        Validation is cut to as many images as training has, stratified, at least one per class; mean and std
-        are those of the drawn images; test is untouched.
+        Validation is cut to as many images as training has, stratified, at least one per class; mean and std are those
+        of the drawn images; test is untouched.
 
         Raises DataError: a class has fewer training images than shots.
         """
@@ -189,24 +189,13 @@ class Task:
 
     def describe(self) -> dict[str, Any]:
         """What rows and tickets say about it, as JSON values."""
-        return {
-            "id": self.id,
-            "origin": self.origin,
-            "classes": self.classes,
-            "class_ids": list(self.class_ids),
-            "class_names": None if self.class_names is None else list(self.class_names),
-            "origin_classes": list(self.origin_classes),
-            "labels": self.spec.labels,
-            "sizes": self.sizes,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "seed": self.seed,
-            "shots": self.shots,
-            "draw": self.draw,
-            "digest": self.digest,
-            "test_from": self.test_from,
-            "augmentation": self.augmentation,
+        own = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.name not in ("spec", *get_args(Part))
         }
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+        return {"id": self.id, "labels": self.spec.labels, "sizes": self.sizes, **plain}
 
     def science(self) -> dict[str, Any]:
         """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows, nor the

@@ -29,8 +29,8 @@ class TaskSpec:
     """A data set, a label map and limits; validated, hashable, and cheap to make (no data is touched).
 
     `name` is a registered task, the name of a folder in the data folder, or "folder" or "parquet" with a `path`.
-    `labels` names a label map or lists classes ("0-4", "0+2+7"; sorted, and relabelled from 0). `train_limit`
-    and `valid_limit` are numbers of images, stratified. `image` and `label` name the columns of parquet files (None: the
+    `labels` names a label map or lists classes ("0-4", "0+2+7"; sorted, and relabelled from 0). `train_limit` and
+    `valid_limit` are numbers of images, stratified. `image` and `label` name the columns of parquet files (None: the
     usual names). `augment` is the policy of augmentation (None: that of the source; "shift" for images of your own).
 
     Raises DataError: anything else.

@@ -1,7 +1,7 @@
 """Rows into cells: all measurements of one arm on one target with equal settings, one value per seed.
 
-A store may hold several experiments. Rows that differ in any setting are never averaged: the arm then has variants,
-and their labels name what tells them apart.
+A store may hold several experiments. Rows that differ in any setting are never averaged: the arm then has variants, and
+their labels name what tells them apart.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _Place = tuple[str, int | None, str]  # task, images per class (None: the whole 
 class Cell:
     """The rows of one arm on one target (and number of shots) with equal `settings`.
 
-    `variant` is empty, or the (setting, value) pairs that tell this cell from the arm's other cells; `label`
-    is the arm's name with them.
+    `variant` is empty, or the (setting, value) pairs that tell this cell from the arm's other cells; `label` is the
+    arm's name with them.
     """
 
     task: str
@@ -61,8 +61,8 @@ def cells(rows: Sequence[Row], partners: Sequence[str] = ()) -> tuple[list[Cell]
     """Group accuracy rows by target, shots, arm and settings; also sentences that a reader must know.
 
     `partners` are the arms that others are measured against: labels tell which variant of them is meant. Targets keep
-    the order in which they first appear, then by shots; arms have their fixed order. Raises UltError where no row
-    holds an accuracy.
+    the order in which they first appear, then by shots; arms have their fixed order. Raises UltError where no row holds
+    an accuracy.
     """
     used = [row for row in rows if row.metric == METRIC and row.unit == "fraction"]
     if not used:

@@ -24,9 +24,9 @@ class Column:
     """One column, in print and in CSV.
 
     `heading`: two lines in a terminal, one elsewhere. `text`: what is printed of a line, with so many decimals of a per
-    cent. `data`: the unrounded values under the names of CSV, which say their units. `explanation`: how to read it, empty
-    where that needs no word. `words`: set flush left; `wide`: too long for a terminal, where it stands below the table.
-    `share`: of a page's width, in parts of all.
+    cent. `data`: the unrounded values under the names of CSV, which say their units. `explanation`: how to read it,
+    empty where that needs no word. `words`: set flush left; `wide`: too long for a terminal, where it stands below the
+    table. `share`: of a page's width, in parts of all.
     """
 
     name: str
@@ -114,7 +114,7 @@ def _interval(
     csv: Sequence[str] = (),
     printed: bool = True,
 ) -> Column:
-    """Of the lines' intervals of that name: "+1.23 ± 0.45", a dash where there is none; `csv` has other names for it."""
+    """Of the lines' intervals of that name: "+1.23 ± 0.45", a dash for none; `csv` has other names for it."""
     names = csv or [f"{name}_{part}" for part in ("points", "low", "high", "seeds")]
 
     def text(line: Line, decimals: int) -> str:
@@ -152,9 +152,9 @@ def _tasks(k: int) -> str:
 
 def _bytes(lines: Sequence[Line], k: int) -> str:
     sentence = (
-        f"Bytes for k = {_tasks(k)}: shared + k × per task, that is each ticket file once however many"
-        " tasks use it (an arm with several tickets counts each) and a head per task; an arm that fits a mask or a network"
-        " to each task (such as dense) stores that once per task"
+        f"Bytes for k = {_tasks(k)}: shared + k × per task, that is each ticket file once however many tasks use it "
+        "(an arm with several tickets counts each) and a head per task; an arm that fits a mask or a network to each "
+        "task (such as dense) stores that once per task"
     )
     tasks = Counter((line.label, line.shots) for line in lines)
     lacking = any(tasks[line.label, line.shots] < k for line in lines)

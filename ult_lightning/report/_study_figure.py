@@ -32,7 +32,7 @@ Groups = Mapping[float, Sequence[Row]]
 
 
 class StudyAxes(Protocol):
-    """How a study is drawn, as `compare.Axes`: ``panels`` maps each metric to the label of its y axis."""
+    """How a study is drawn, as `studies.Axes`: ``panels`` maps each metric to the label of its y axis."""
 
     @property
     def x(self) -> str: ...
@@ -55,8 +55,8 @@ class StudyAxes(Protocol):
 def write_study(rows: Sequence[Row], *, axes: StudyAxes, out: str | Path, title: str = "") -> dict[str, Path]:
     """Write STUDY.png (300 dpi) and STUDY.csv into the folder ``out``; returns their paths by file name.
 
-    The rows are those of one study (``compare.run_study``). Lines join medians over seeds; a band reaches from the lowest to
-    the highest seed, and where seeds differ in x too, each of them is a dot. Laws are dashed, published numbers stars.
+    The rows are those of one study (``studies.run_study``). Lines join medians over seeds; a band reaches from the
+    lowest to the highest seed, and where seeds differ in x too, each of them is a dot. Laws are dashed, published numbers stars.
 
     Raises UltError for rows of several studies and where no row has a metric of ``axes.panels``.
     """

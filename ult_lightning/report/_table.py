@@ -23,9 +23,9 @@ _FINE_TEST = 5000  # from this many test images on, the second decimal of a per 
 class Line:
     """One arm on one target. Accuracies, gaps and lifts are fractions in 0..1 here, per cent and points in print.
 
-    `gap` is arm minus baseline, `best_gap` arm minus the section's best trained arm and `lift` arm minus floor, each over
-    the seeds that both arms have; None for that arm itself and where there is nothing comparable. `seconds` is the mean per row, `stored`
-    the bytes that the arm needs for all targets of the table.
+    `gap` is arm minus baseline, `best_gap` arm minus the section's best trained arm and `lift` arm minus floor, each
+    over the seeds that both arms have; None for that arm itself and where there is nothing comparable. `seconds` is the
+    mean per row, `stored` the bytes that the arm needs for all targets of the table.
     """
 
     task: str
@@ -51,8 +51,8 @@ class Line:
 class Section:
     """All lines of one target (and number of shots); `decimals` is how exactly its per cents are written.
 
-    `best` is the arm with the highest validation accuracy of those that train weights, where there are several; `chance` the
-    accuracy of always naming the largest class of the test images, where the rows say it.
+    `best` is the arm with the highest validation accuracy of those that train weights, where there are several;
+    `chance` the accuracy of always naming the largest class of the test images, where the rows say it.
     """
 
     task: str
@@ -86,7 +86,8 @@ class Section:
 class Table:
     """The whole comparison, ready to be written as text, Markdown, LaTeX, CSV or HTML.
 
-    `k` is the number of targets, `warnings` what may be wrong with the numbers; `command`, `machine` and `notes` are printed under the table where they are given.
+    `k` is the number of targets, `warnings` what may be wrong with the numbers; `command`, `machine` and `notes` are
+    printed under the table where they are given.
     """
 
     sections: tuple[Section, ...]
@@ -101,7 +102,7 @@ class Table:
 
     @property
     def names_best(self) -> bool:
-        """Whether a trained arm other than the baseline is the best on some target, so that gaps to it are of interest."""
+        """Whether a trained arm other than the baseline is the best on some target, so that gaps to it count."""
         return any(section.best not in (None, self.baseline) for section in self.sections)
 
     @property
@@ -160,11 +161,11 @@ def table(
     machine: str | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
-    """Summarise rows: mean and 95 % t-interval over seeds, gap to `baseline` and to the best trained arm, lift over `floor`.
+    """Summarise rows: mean and 95 % t-interval over seeds, gaps to `baseline` and the best trained arm, lift over `floor`.
 
-    Rows with different settings are different lines, and a gap or lift is taken only between lines that are
-    comparable; the warnings say where none is. Few-shot rows (`extra["shots"]`, `extra["draw"]`) are grouped by
-    shots, and their draws are averaged within a seed first. `machine` defaults to the devices that the rows name.
+    Rows with different settings are different lines, and a gap or lift is taken only between lines that are comparable;
+    the warnings say where none is. Few-shot rows (`extra["shots"]`, `extra["draw"]`) are grouped by shots, and their
+    draws are averaged within a seed first. `machine` defaults to the devices that the rows name.
 
     Raises UltError without accuracy rows, and for a baseline or floor that is no known arm and has no row.
     """
@@ -239,7 +240,7 @@ def _line(
 
 
 def _best_trained(cells: Sequence[Cell]) -> str | None:
-    """The arm that validates best of those that train weights, on one target; None where fewer than two say how they do."""
+    """The arm of one target that validates best of those that train weights; None where fewer than two say."""
     looks = arm_looks()
     levels: dict[str, float] = {}
     for cell in cells:

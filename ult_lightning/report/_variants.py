@@ -154,8 +154,8 @@ def order(variant: Variant) -> list[object]:
 def labels(arm: str, variants: Iterable[Variant]) -> tuple[dict[Variant, str], list[str]]:
     """A label per variant, "universal [density=0.5]"; a number where that is too long, with a note that explains it.
 
-    A label says what a variant has, or all that it lacks where it has nothing. An arm of one variant keeps its bare name
-    instead of a number.
+    A label says what a variant has, or all that it lacks where it has nothing. An arm of one variant keeps its bare
+    name instead of a number.
     """
     listed = sorted(set(variants), key=order)
     own = {variant: tuple(pair for pair in variant if pair[1] != ABSENT) or variant for variant in listed}

@@ -28,12 +28,12 @@ def _now() -> str:
 class Row:
     """One measured number.
 
-    `value` is in `unit` ("fraction": 0 to 1), measured on `n` test images after a head (or net) was fitted on
-    `n_train` images and chosen on `n_valid`. `ticket`: the id of the ticket used, None without one. `seen`: whether
-    that ticket's search used this task's images or classes, None where the question does not arise. `settings`: all
-    that decides the number, flat; `id` is their hash. `seconds` by phase (search, features, head, test, total).
-    `trained`: in words, what was fitted, with `parameters_trained` numbers. `bytes`: what this arm must store for
-    this task. `created`: UTC, ISO 8601.
+    `value` is in `unit` ("fraction": 0 to 1), measured on `n` test images after a head (or net) was fitted on `n_train`
+    images and chosen on `n_valid`. `ticket`: the id of the ticket used, None without one. `seen`: whether that ticket's
+    search used this task's images or classes, None where the question does not arise. `settings`: all that decides the
+    number, flat; `id` is their hash. `seconds` by phase (search, features, head, test, total). `trained`: in words,
+    what was fitted, with `parameters_trained` numbers. `bytes`: what this arm must store for this task. `created`: UTC,
+    ISO 8601.
 
     Raises UltError for anything that cannot be such a number.
     """

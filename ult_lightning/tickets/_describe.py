@@ -156,11 +156,12 @@ def _use_lines(ticket: Ticket, name: str) -> list[str]:
     factory = "" if ticket.spec.net != "module" else ", module=your_factory"
     channels, height, width = ticket.spec.input.shape
     numbers = (channels, height) == (1, 1)
+    batch = "numbers" if numbers else "images"
     lines = [
         "Use it in Python",
         "    from ult_lightning import Ticket",
         f"    network = Ticket.load({name!r}{factory}).network()",
-        f"    features = network({'numbers' if numbers else 'images'})  # (b, {channels}, {height}, {width}) -> (b, d), frozen",
+        f"    features = network({batch})  # (b, {channels}, {height}, {width}) -> (b, d), frozen",
     ]
     if not factory:
         argument = f"ticket={name}" if not set(name) & set(" '\"=,{}[]()$") else f"'ticket=\"{name}\"'"

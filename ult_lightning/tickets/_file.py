@@ -1,11 +1,11 @@
 """The bytes of a ticket file: safetensors, with one canonical JSON text that describes and seals it.
 
-Formats: 1 (version 0.1) holds a mask and nothing beside it, 2 the extras of a subnetwork too, as `scales/<parameter>` and
-`planes/<plane>`. Every format has its line in `_EXTRAS`, and one reader reads them all.
+Formats: 1 (version 0.1) holds a mask and nothing beside it, 2 the extras of a subnetwork too, as `scales/<parameter>`
+and `planes/<plane>`. Every format has its line in `_EXTRAS`, and one reader reads them all.
 
-Layout: 8 bytes header length, JSON header, tensor data (the safetensors format). The header's metadata has the one
-key "ult", whose text begins with the SHA-256 digest of the whole file, taken while those 64 digits are zeros. So
-every bit of the file is covered: flip any, and `unseal` refuses. Nothing in a file is ever executed.
+Layout: 8 bytes header length, JSON header, tensor data (the safetensors format). The header's metadata has the one key
+"ult", whose text begins with the SHA-256 digest of the whole file, taken while those 64 digits are zeros. So every bit
+of the file is covered: flip any, and `unseal` refuses. Nothing in a file is ever executed.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ class Mask:
     def packed(self) -> Packed:
         """One bit per parameter, (ceil(total / 8),) uint8.
 
-        All parameters flattened in C order and joined in order; the first one is the highest bit of the first
-        byte, and the unused low bits of the last byte are 0.
+        All parameters flattened in C order and joined in order; the first one is the highest bit of the first byte, and
+        the unused low bits of the last byte are 0.
         """
         return np.packbits(np.concatenate([part.ravel() for part in self._parts.values()]))
 

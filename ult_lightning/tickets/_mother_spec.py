@@ -36,9 +36,9 @@ wrong = partial(fault, error=TicketError)
 class InputSpec:
     """What a mother is fed with.
 
-    `shape`: (c, h, w) of one image. `range`: "standardized" (per channel, with the statistics of the task's
-    training split) or "unit" (values in [0, 1]). `adapter`: "none", "pool<H>": average pooling to H x H
-    pixels before the first layer, or "crop<S>pool<H>": the same of the central S x S pixels.
+    `shape`: (c, h, w) of one image. `range`: "standardized" (per channel, with the statistics of the task's training
+    split) or "unit" (values in [0, 1]). `adapter`: "none", "pool<H>": average pooling to H x H pixels before the first
+    layer, or "crop<S>pool<H>": the same of the central S x S pixels.
 
     Raises TicketError for anything else.
     """
@@ -87,9 +87,9 @@ class InputSpec:
 class MotherSpec:
     """One random network, described so that anybody can draw it again.
 
-    `net`: the name of the architecture, with its `options` (JSON values). `norm`: "batch" (statistics stored in
-    the ticket), "layer" (stateless) or "none". `init`: the name of the weight init. `scale_fan`: the density the
-    init's scale is corrected for, or None. `bias`: "none", "zeros" or "nonzero". `seed`: 0 <= seed < 2**63.
+    `net`: the name of the architecture, with its `options` (JSON values). `norm`: "batch" (statistics stored in the
+    ticket), "layer" (stateless) or "none". `init`: the name of the weight init. `scale_fan`: the density the init's
+    scale is corrected for, or None. `bias`: "none", "zeros" or "nonzero". `seed`: 0 <= seed < 2**63.
 
     Names of nets and inits are checked where they are registered, everything else here: raises TicketError.
 

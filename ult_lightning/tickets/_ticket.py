@@ -32,8 +32,8 @@ _GROUPS = ("statistics", "constants", "weights")
 class Ticket:
     """A subnetwork of a random network: a seed and bits.
 
-    `subnetwork`: what is kept of the mother; a bare `Mask` stands for one without extras. `statistics`: the norm buffers by name, float32, empty where the norm has none. `fingerprint`: SHA-256 of the
-    mother's parameters, 64 hexadecimal digits. `provenance`: JSON, by custom with the keys id, made_by, method,
+    `subnetwork`: what is kept of the mother; a bare `Mask` stands for one without extras. `statistics`: the norm buffers
+    by name, float32, empty where the norm has none. `fingerprint`: SHA-256 of the mother's parameters, 64 hexadecimal digits. `provenance`: JSON, by custom with the keys id, made_by, method,
     config, sources, validation, seconds, environment, created. `constants`: parameters that no random
     stream can draw, float32, kept in the file. `weights`: all parameters of the mother, float32, for archives;
     None where the spec is enough. `module`: the factory of a mother that is not ours; never written to a file.
@@ -140,8 +140,8 @@ class Ticket:
     def load(cls, path: str | os.PathLike[str], *, module: Module | None = None, verify: bool = True) -> Ticket:
         """Read a ticket file.
 
-        `module`: the factory of the mother, for one that is not known by name; `network()` remembers it.
-        `verify`: draw the mother again and compare its fingerprint with the file's (embedded weights: theirs).
+        `module`: the factory of the mother, for one that is not known by name; `network()` remembers it. `verify`: draw
+        the mother again and compare its fingerprint with the file's (embedded weights: theirs).
 
         Raises TicketError: not there, empty, truncated, not a ticket, a future format, damaged, tampered with, or
         another mother. Nothing in a file is ever executed.

@@ -55,9 +55,9 @@ FUNCTIONS: Registry[Family] = Registry("function task")
 class FunctionSpec:
     """What a user types for a function task: a family, its `bound`, how many functions, and their coefficient norm.
 
-    `bound`: for polynomials the degree, for trigonometric the largest |n|_1, for products the largest number of
-    factors (None: all inputs). `count` functions, fewer where the family has no more. `norm` is sum |a_r| of every
-    function; functions without coefficients are multiplied by it. Raises DataError for anything else.
+    `bound`: for polynomials the degree, for trigonometric the largest |n|_1, for products the largest number of factors
+    (None: all inputs). `count` functions, fewer where the family has no more. `norm` is sum |a_r| of every function;
+    functions without coefficients are multiplied by it. Raises DataError for anything else.
 
     >>> FunctionSpec.parse("polynomials").id
     'polynomials:3'
@@ -119,8 +119,8 @@ class FunctionSpec:
 class FunctionTask:
     """k functions of x in [0, 1]^d, with training and test points from independent streams of one seed.
 
-    No training point is ever a test point: the former are odd and the latter even multiples of 2^-24, so float32
-    holds both exactly.
+    No training point is ever a test point: the former are odd and the latter even multiples of 2^-24, so float32 holds
+    both exactly.
     """
 
     spec: FunctionSpec

@@ -21,8 +21,8 @@ Labelled = list[tuple[Path, str]]
 def folder_source(path: Path, *, name: str, origin: str) -> Source:
     """`path`/train/CLASS/FILE with `val` and `test` beside `train` where they are, or `path`/CLASS/FILE.
 
-    Classes are numbered in the order of their names. `Raw` says what happens without validation or test part.
-    Other folders than these parts are not read.
+    Classes are numbered in the order of their names. `Raw` says what happens without validation or test part. Other
+    folders than these parts are not read.
     """
     return Source(name, origin, partial(_read_folder, path=path), partial(_folder_files, path=path))
 

@@ -28,7 +28,7 @@ def part_of(name: str) -> str | None:
 
 
 def by_part(named: Mapping[str, tuple[str, T]], *, where: Path) -> dict[str, T]:
-    """From what a user calls it -> (name, content) to part -> content; raises DataError where two hold the same part."""
+    """From what a user calls it -> (name, content) to part -> content; DataError where two hold the same part."""
     parts: dict[str, T] = {}
     for part, word in _WORDS.items():
         same = [shown for shown, (name, _) in named.items() if part_of(name) == part]

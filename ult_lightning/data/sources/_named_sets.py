@@ -1,4 +1,4 @@
-"""Data sets by name: those inside installed packages, torchvision's in its own folders, and CIFAR-10 as parquet files."""
+"""Data sets by name: those inside installed packages, torchvision's in its own folders, CIFAR-10 as parquet files."""
 
 from __future__ import annotations
 

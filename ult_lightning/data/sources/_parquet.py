@@ -27,8 +27,8 @@ def parquet_source(path: Path, *, name: str, origin: str, image: str | None = No
     """`path`/train-*.parquet with val-* and test-* beside them where they are, or the same in `path`/data.
 
     The column `image` holds encoded bytes, or a struct with `bytes`; the column `label` integers or text (None: the one
-    of a usual name). Class names come from the Hugging Face metadata where the files have it, else from the labels. `Raw`
-    says what happens without validation or test part. Other files are not read.
+    of a usual name). Class names come from the Hugging Face metadata where the files have it, else from the labels.
+    `Raw` says what happens without validation or test part. Other files are not read.
     """
     read = partial(read_parquet, path=path, image=image, label=label)
     columns = "" if image is label is None else f"{image}/{label}"

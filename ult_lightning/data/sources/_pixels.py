@@ -29,8 +29,8 @@ def decoded(content: bytes | Path, *, where: str) -> Tensor:
     """One encoded image as uint8 (c, 32, 32): c 1 for grey files, else 3; of several frames the first.
 
     8 bits stay as they are, 1 bit is 0 or 255, a palette gives its colours, 16 bits are divided by 257 and rounded (12
-    bits fill the range alike), floats in [0, 1] are multiplied by 255 and rounded, transparency lies on white, and other
-    colour spaces are converted as Pillow does it.
+    bits fill the range alike), floats in [0, 1] are multiplied by 255 and rounded, transparency lies on white, and
+    other colour spaces are converted as Pillow does it.
 
     Raises DataError: it is no image, or its pixels have no such rule; `where` says which one.
     """
