@@ -30,7 +30,6 @@ class Split:
         return Split(self.images.index_select(0, index), self.labels.index_select(0, index))
 
     def to(self, device: torch.device | str) -> Split:
-        """The same on `device`."""
         return Split(self.images.to(device), self.labels.to(device))
 
 

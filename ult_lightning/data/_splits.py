@@ -12,11 +12,15 @@ from ult_lightning.data._data_error import data_fault
 Index = NDArray[np.int64]
 
 
+def random_stream(*key: object) -> np.random.Philox:
+    """The stream of a key, whose raw words NumPy keeps stable across releases."""
+    name = "/".join(map(str, key))
+    return np.random.Philox(key=int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little"))
+
+
 def random_words(n: int, *key: object) -> NDArray[np.uint64]:
-    """`n` random 64-bit words: the raw Philox stream of the key, which NumPy keeps stable across releases."""
-    name = "/".join(str(part) for part in key)
-    seed = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], dtype="<u8").astype(np.uint64)
-    return np.asarray(np.random.Philox(key=seed).random_raw(n), dtype=np.uint64).reshape(n)
+    """`n` random 64-bit words of the key's stream."""
+    return np.asarray(random_stream(*key).random_raw(n), dtype=np.uint64).reshape(n)
 
 
 def random_order(n: int, *key: object) -> Index:

@@ -57,7 +57,6 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The id of its spec."""
         return self.spec.id
 
     @property
@@ -67,7 +66,6 @@ class Task:
 
     @property
     def device(self) -> torch.device:
-        """Where its images live."""
         return self.train.images.device
 
     def part(self, split: Part) -> Split:

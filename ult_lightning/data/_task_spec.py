@@ -20,7 +20,7 @@ _CLASS_LIST = re.compile(r"\d{1,6}(-\d{1,6})?(\+\d{1,6}(-\d{1,6})?)*")
 
 PATH_KINDS = ("folder", "parquet")
 _COLUMNS = ("image", "label")
-_UNSAID = (*_COLUMNS, "augment")
+_OPTIONAL = (*_COLUMNS, "augment")
 """Fields that leave no trace where they are at their default."""
 
 
@@ -120,7 +120,7 @@ class TaskSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields as JSON values, columns and augment where they are named; `parse` takes it back."""
-        return {key: value for key, value in asdict(self).items() if value is not None or key not in _UNSAID}
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in _OPTIONAL}
 
 
 @LABEL_MAPS.register("parity")

@@ -41,7 +41,6 @@ class Column:
 
     @property
     def title(self) -> str:
-        """The heading in one line."""
         return " ".join(filter(None, self.heading))
 
 

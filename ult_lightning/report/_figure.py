@@ -39,7 +39,6 @@ def figure(summary: Table, path: str | Path) -> Path:
 
 
 def png(summary: Table, theme: Theme = LIGHT) -> bytes:
-    """The figure of a table as PNG bytes."""
     return as_png(lambda: _drawn(summary, theme), theme, dpi=_DPI)
 
 

@@ -82,7 +82,6 @@ def study_csv(rows: Sequence[Row]) -> str:
 
 
 def study_png(rows: Sequence[Row], axes: StudyAxes, title: str = "", theme: Theme = LIGHT) -> bytes:
-    """The figure as PNG bytes."""
     drawable = [row for row in rows if row.metric in axes.panels and "x" in row.extra]
     if not drawable:
         raise fault("rows", len(rows), f"some with the metrics {', '.join(axes.panels)} and an x")

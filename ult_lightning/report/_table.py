@@ -107,7 +107,6 @@ class Table:
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """All lines, section after section."""
         return tuple(line for section in self.sections for line in section.lines)
 
     @cached_property
@@ -135,21 +134,10 @@ class Table:
             f"{arm}: {known[arm].words}." for arm in arm_order(line.arm for line in self.lines) if arm in known
         )
 
-    def text(self, width: int = 110) -> str:
-        """Aligned plain text for a terminal of `width` columns."""
-        return as_text(self, width)
-
-    def markdown(self) -> str:
-        """Markdown: one table per target, then how to read it, the command and the machine."""
-        return as_markdown(self)
-
-    def latex(self) -> str:
-        """A tabular for a paper, which needs the package booktabs."""
-        return as_latex(self)
-
-    def csv(self) -> str:
-        """One line per target and arm with unrounded numbers, for other programs."""
-        return as_csv(self)
+    text = as_text
+    markdown = as_markdown
+    latex = as_latex
+    csv = as_csv
 
 
 def table(

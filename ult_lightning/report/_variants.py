@@ -20,7 +20,7 @@ _LONGEST = 26  # of what stands in the brackets, so that all arms say the same s
 _MOST_NAMES = 3
 
 _SEEDS = {"seed", "seeds", "pilot_seed"}
-_SAID_ELSEWHERE = {
+_SHOWN_ELSEWHERE = {
     *("arm", "made_by", "metric", "ticket", "ticket.content", "network"),
     *("task.shots", "task.draw", "sources.target"),
 }
@@ -65,7 +65,7 @@ def _texts(row: Row, settings: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: value if isinstance(value, str) else canonical_json(value)
         for name, value in whole.items()
-        if name not in _SAID_ELSEWHERE and name.rpartition(".")[2] not in _SEEDS
+        if name not in _SHOWN_ELSEWHERE and name.rpartition(".")[2] not in _SEEDS
     }
 
 

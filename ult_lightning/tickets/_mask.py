@@ -37,12 +37,10 @@ class Mask:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameter names, in order."""
         return tuple(self._parts)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each parameter."""
         return {name: part.shape for name, part in self._parts.items()}
 
     @property

@@ -79,17 +79,14 @@ class Ticket:
 
     @property
     def mask(self) -> Mask:
-        """Which parameters are kept."""
         return self.subnetwork.mask
 
     @property
     def density(self) -> float:
-        """The share of the maskable parameters that is kept."""
         return self.mask.density
 
     @property
     def densities(self) -> dict[str, float]:
-        """The share that is kept, by parameter."""
         return self.mask.densities
 
     @property

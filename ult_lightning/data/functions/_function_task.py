@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from ult_lightning.base import Registry, unknown
 from ult_lightning.data._data_error import DataError, check_whole, data_fault
+from ult_lightning.data._splits import random_stream
 from ult_lightning.data.functions._closed_forms import Floats, Polynomial, Trigonometric
 
 TEST_POINTS = 20_000
@@ -195,8 +195,7 @@ class Stream:
     """Random numbers keyed by a seed and a purpose, the same on every machine (NumPy's raw Philox words)."""
 
     def __init__(self, seed: int, purpose: str) -> None:
-        key = hashlib.sha256(f"{seed}/functions/{purpose}".encode()).digest()[:16]
-        self._words = np.random.Philox(key=int.from_bytes(key, "little"))
+        self._words = random_stream(seed, "functions", purpose)
 
     def uniform(self, count: int) -> Floats:
         """Uniforms in the open interval (0, 1)."""
@@ -205,7 +204,6 @@ class Stream:
         return values
 
     def signed(self, count: int) -> Floats:
-        """Uniforms in (-1, 1)."""
         return 2 * self.uniform(count) - 1
 
     def below(self, end: int, count: int) -> NDArray[np.int64]:
