@@ -13,7 +13,7 @@ from ult_lightning.data._augment import statistics
 from ult_lightning.data._cache import data_set
 from ult_lightning.data._data_error import check_whole, data_fault
 from ult_lightning.data._source import DataSet, Split
-from ult_lightning.data._splits import limited, train_valid
+from ult_lightning.data._splits import Index, limited, train_valid
 from ult_lightning.data._task import Task
 from ult_lightning.data._task_spec import DROPPED, TaskSpec, label_table
 from ult_lightning.data.sources import find_source
@@ -53,7 +53,7 @@ def load_task(
         raise data_fault("task", got, "images that differ", "look into its files")
     mean, std = statistics(train_part.images)
     used = tuple(label for label, new in enumerate(table) if new != DROPPED)
-    origin = source.origin_classes
+    origin = source.origin_classes or [(label,) for label in range(whole.classes)]
     task = Task(
         spec=parsed,
         classes=max(table) + 1,
@@ -66,9 +66,7 @@ def load_task(
         std=std,
         seed=seed,
         digest=whole.digest,
-        origin_classes=used
-        if origin is None
-        else tuple(sorted({number for label in used for number in origin[label]})),
+        origin_classes=tuple(sorted({number for label in used for number in origin[label]})),
         class_names=_class_names(whole, table),
         test_from=whole.test_from,
         augmentation=parsed.augment or source.augmentation,
@@ -81,23 +79,25 @@ def load_task(
 
 def _parts(whole: DataSet, table: tuple[int, ...], spec: TaskSpec, *, seed: int) -> tuple[Split, Split, Split]:
     """Training, validation and test part under a label map and the limits of the spec."""
-    mapped = {part: _mapped(split, table) for part, split in whole.parts.items()}
+    new = {part: np.asarray(table, dtype=np.int64)[split.labels.numpy()] for part, split in whole.parts.items()}
+    places = {part: np.flatnonzero(labels != DROPPED) for part, labels in new.items()}
     for part, word in (("valid", "validation"), ("test", "test")):
-        if part in mapped and len(mapped[part][1]) == 0:
+        if part in places and len(places[part]) == 0:
             raise data_fault("task", spec.id, f"a {word} image of its classes", "keep other classes")
-    labels, places = mapped["train"]
-    if "valid" in mapped:
+
+    def taken(part: str, chosen: Index | slice = slice(None)) -> Split:
+        index = torch.from_numpy(places[part][chosen])
+        return Split(whole.parts[part].images.index_select(0, index), torch.from_numpy(new[part])[index])
+
+    labels = new["train"][places["train"]]
+    if "valid" in places:
         train = limited(labels, spec.train_limit, "train", seed=seed)
-        own_labels, own_places = mapped["valid"]
-        valid = limited(own_labels, spec.valid_limit, "valid", seed=seed)
-        held_out = _part(whole.parts["valid"], own_places[valid], own_labels[valid])
+        valid = taken("valid", limited(new["valid"][places["valid"]], spec.valid_limit, "valid", seed=seed))
     else:
         limits = {"train_limit": spec.train_limit, "valid_limit": spec.valid_limit}
-        train, valid = train_valid(labels, seed=seed, **limits)
-        held_out = _part(whole.parts["train"], places[valid], labels[valid])
-    test_labels, test_places = mapped["test"]
-    test = _part(whole.parts["test"], test_places, test_labels)
-    return _part(whole.parts["train"], places[train], labels[train]), held_out, test
+        train, held_out = train_valid(labels, seed=seed, **limits)
+        valid = taken("train", held_out)
+    return taken("train", train), valid, taken("test")
 
 
 def seen_by(target: Mapping[str, Any] | Task, sources: Sequence[Mapping[str, Any] | Task]) -> bool:
@@ -114,17 +114,6 @@ def seen_by(target: Mapping[str, Any] | Task, sources: Sequence[Mapping[str, Any
         if (same_origin or same_data) and shared:
             return True
     return False
-
-
-def _mapped(split: Split, table: tuple[int, ...]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """New labels of the images that stay, and where those are."""
-    new = np.asarray(table, dtype=np.int64)[split.labels.numpy()]
-    places = np.flatnonzero(new != DROPPED)
-    return new[places], places
-
-
-def _part(split: Split, places: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
-    return Split(split.images.index_select(0, torch.from_numpy(places)), torch.from_numpy(labels))
 
 
 def _worth_saying(task: Task) -> Iterator[str]:
