@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ult_lightning.base import fault
-from ult_lightning.construct.subset_sum._numpy_engine import fits, mixed
+from ult_lightning.construct.subset_sum._numpy_engine import mixed
 from ult_lightning.construct.subset_sum._solvers import (
     Engine,
     as_floats,
     as_tolerance,
     check_size,
+    fits,
     fixed_size,
     sparsest,
 )

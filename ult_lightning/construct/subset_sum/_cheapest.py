@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.construct.subset_sum._numpy_engine import subset_sums, subsets_of
+from ult_lightning.construct.subset_sum._numpy_engine import nearest, subset_sums, subsets_of
 from ult_lightning.construct.subset_sum._solvers import sparsest
 
 Floats = NDArray[np.float64]
@@ -63,7 +63,9 @@ def cheapest(
             first, second = listed(False, of_kept), listed(True, of_new)
             if first is None or second is None:
                 continue
-            error, i, j = _closest(first[0], second[0], target)
+            few = int(len(first[0]) > len(second[0]))  # the shorter side asks
+            error, *places = nearest((first, second)[few][0], (first, second)[1 - few][0], target)
+            i, j = places[few], places[1 - few]
             if error < best.error:
                 best = Choice(first[1][i], second[1][j], cost, error)
         if best.error <= tolerance:
@@ -98,20 +100,3 @@ def _sorted_sums(values: Floats, size: int) -> tuple[Floats, Indices]:
     sums = subset_sums(values, subsets)
     order = np.argsort(sums)
     return sums[order], subsets[order].astype(np.int64)
-
-
-def _closest(first: Floats, second: Floats, target: float) -> tuple[float, int, int]:
-    """(error, i, j) of the pair of sorted sums whose total is closest to the target."""
-    swap = len(first) > len(second)
-    few, many = (second, first) if swap else (first, second)
-    wanted = target - few
-    right = np.searchsorted(many, wanted).clip(1, max(len(many) - 1, 1))
-    if len(many) == 1:
-        right[:] = 0
-    left = np.maximum(right - 1, 0)
-    to_left, to_right = np.abs(many[left] - wanted), np.abs(many[right] - wanted)
-    nearer = np.where(to_left < to_right, left, right)
-    errors = np.minimum(to_left, to_right)
-    i = int(errors.argmin())
-    j = int(nearer[i])
-    return float(errors[i]), *((j, i) if swap else (i, j))

@@ -10,21 +10,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol, cast, get_args
+from math import comb
+from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ult_lightning.base import fault, unknown
-from ult_lightning.construct.subset_sum._numpy_engine import LARGEST_SIZE, fits
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 Engine = Literal["auto", "numpy", "numba"]
 
-_CELLS = 1 << 21
+LARGEST_SIZE = 6
 MOST_VALUES = 40
 """The largest pool of ``min_error``: 2^20 sums on each of two sides."""
+
+_WHOLE = 22
+"""Up to so many values, all 2^n subsets are looked at for a target that small subsets miss."""
+
+_HALF_SUMS = 3_000_000
+_NOISE_SUBSETS = 1 << 20
+_CELLS = 1 << 21
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -45,13 +54,17 @@ class Subsets:
         return self.errors <= np.asarray(eps, dtype=np.float64)
 
 
-class _Solver(Protocol):
-    """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n)."""
+class _Kernels(Protocol):
+    """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n).
 
-    def sparsest(self, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools: ...
+    ``of_size`` returns the errors (m,) too; ``fewest`` takes pools of up to 22 values, ``quietest`` chooses nothing where it
+    finds nothing.
+    """
+
+    def of_size(self, pools: Floats, targets: Floats, size: int) -> tuple[Bools, Floats]: ...
     def min_error(self, pools: Floats, targets: Floats) -> Bools: ...
-    def fixed_size(self, pools: Floats, targets: Floats, size: int) -> Bools: ...
-    def low_noise(self, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools: ...
+    def fewest(self, pools: Floats, targets: Floats, eps: Floats) -> Bools: ...
+    def quietest(self, pools: Floats, targets: Floats, eps: Floats, size: int) -> Bools: ...
 
 
 def sparsest(
@@ -84,8 +97,8 @@ def sparsest(
     pools, wanted = _problems(values, targets)
     tolerance = as_tolerance(eps, len(wanted))
     check_size("max_size", max_size, least=1)
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, part: solver.sparsest(pool, t, tolerance[part], max_size))
+    kernels = _kernels(engine)
+    return _solved(pools, wanted, lambda pool, t, part: _sparsest(kernels, pool, t, tolerance[part], max_size))
 
 
 def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto") -> Subsets:
@@ -96,8 +109,8 @@ def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto")
     pools, wanted = _problems(values, targets)
     if pools.shape[1] > MOST_VALUES:
         raise fault("values", pools.shape[1], f"at most {MOST_VALUES} per target", "sparsest takes larger pools")
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, _: solver.min_error(pool, t))
+    kernels = _kernels(engine)
+    return _solved(pools, wanted, lambda pool, t, _: kernels.min_error(pool, t))
 
 
 def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engine = "auto") -> Subsets:
@@ -112,8 +125,8 @@ def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engi
         raise fault("size", size, f"at most the {pools.shape[1]} values of a pool")
     if not fits(pools.shape[1], size):
         raise fault("values", pools.shape[1], f"fewer per target for size {size}", "or choose a smaller size")
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, _: solver.fixed_size(pool, t, size))
+    kernels = _kernels(engine)
+    return _solved(pools, wanted, lambda pool, t, _: kernels.of_size(pool, t, size)[0])
 
 
 def low_noise(
@@ -133,8 +146,82 @@ def low_noise(
     pools, wanted = _problems(values, targets)
     tolerance = as_tolerance(eps, len(wanted))
     check_size("max_size", max_size, least=1)
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, part: solver.low_noise(pool, t, tolerance[part], max_size))
+    kernels = _kernels(engine)
+
+    def solve(pool: Floats, t: Floats, part: slice) -> Bools:
+        chosen = kernels.quietest(pool, t, tolerance[part], noise_size)
+        missed = ~chosen.any(1) & (np.abs(t) > tolerance[part])
+        if missed.any():
+            chosen[missed] = _sparsest(kernels, _pick(pool, missed), t[missed], tolerance[part][missed], max_size)
+        return chosen
+
+    counts = np.cumsum([comb(pools.shape[1], size) for size in range(min(max_size, pools.shape[1]) + 1)])
+    noise_size = max(1, int((counts <= _NOISE_SUBSETS).sum()) - 1)
+    return _solved(pools, wanted, solve)
+
+
+def fits(n: int, size: int) -> bool:
+    """Whether all subsets of a size can be searched: at most 3 million of them in half the pool."""
+    return comb(n - n // 2, min(size, n - n // 2)) <= _HALF_SUMS
+
+
+def _sparsest(kernels: _Kernels, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools:
+    n = pools.shape[1]
+    least, right = _reach(pools, targets, eps)
+    chosen, errors = right & (least > n)[:, None], np.abs(targets)
+    rows = np.flatnonzero((least <= n) & (errors > eps))
+    searched = max(size for size in range(1, min(max_size, n) + 1) if size == 1 or fits(n, size))
+    for size in range(1, searched + 1):
+        tried = rows[least[rows] <= size]
+        if len(tried):
+            found, off_by = kernels.of_size(_pick(pools, tried), targets[tried], size)
+            better = off_by < errors[tried]
+            chosen[tried[better]], errors[tried[better]] = found[better], off_by[better]
+            rows = rows[errors[rows] > eps[rows]]
+    if len(rows) and n <= _WHOLE:
+        chosen[rows] = kernels.fewest(_pick(pools, rows), targets[rows], eps[rows])
+        return chosen
+    for row in rows:
+        pool = pools[0 if len(pools) == 1 else row]
+        members = _larger(kernels, pool, targets[row], eps[row], searched, int(least[row]))
+        if abs(pool[members].sum() - targets[row]) < errors[row]:
+            chosen[row] = False
+            chosen[row, members] = True
+    return chosen
+
+
+def _reach(pools: Floats, targets: Floats, eps: Floats) -> tuple[NDArray[np.int64], Bools]:
+    """The fewest terms that may come within eps of each target (m,), n + 1 where none can, and who has its sign (m, n)."""
+    signed = pools * np.sign(targets)[:, None]
+    sums = np.cumsum(-np.sort(-np.maximum(signed, 0.0), axis=1), axis=1)
+    need = np.abs(targets) - eps
+    need -= _ROUNDING * (np.abs(targets) + eps)
+    least = (sums < need[:, None]).sum(1) + (need > 0)
+    return np.where(need > 0, least, 0), signed > 0
+
+
+def _larger(kernels: _Kernels, pool: Floats, target: float, eps: float, searched: int, least: int) -> Indices:
+    """A subset for a target that none of up to ``searched`` terms reaches; ``least`` is the fewest that may reach it.
+
+    The largest values of the target's sign are fixed, ``searched`` terms make up the rest.
+    """
+    n = len(pool)
+    order = np.argsort(-np.sign(target) * pool, kind="stable")
+    error, members = np.inf, np.empty(0, dtype=np.intp)
+    for size in range(max(searched + 1, least), min(max(searched, least) + LARGEST_SIZE, n) + 1):
+        prefix, rest = order[: size - searched], order[size - searched :]
+        chosen, _ = kernels.of_size(pool[None, rest], np.array([target - pool[prefix].sum()]), searched)
+        candidate = np.concatenate([prefix, rest[chosen[0]]])
+        off_by = abs(pool[candidate].sum() - target)
+        if off_by < error:
+            error, members = off_by, candidate
+        if error <= eps:
+            return members
+    return np.flatnonzero(kernels.min_error(pool[None], np.array([target]))[0]) if n <= MOST_VALUES else members
+
+
+def _pick(pools: Floats, rows: Indices | Bools) -> Floats:
+    return pools if len(pools) == 1 else pools[rows]
 
 
 def _problems(values: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
@@ -176,19 +263,14 @@ def check_size(argument: str, size: int, *, least: int) -> None:
         raise fault(argument, size, f"a whole number from {least} to {LARGEST_SIZE}")
 
 
-def _solver(engine: str) -> _Solver:
+def _kernels(engine: str) -> _Kernels:
     if engine not in get_args(Engine):
         raise unknown("engine", engine, get_args(Engine))
-    if engine == "auto":
-        engine = "numba" if _has_numba() else "numpy"
-    elif engine == "numba" and not _has_numba():
+    installed = find_spec("numba") is not None
+    if engine == "numba" and not installed:
         raise fault("engine", engine, "an engine that is installed", "pip install 'ult_lightning[fast]'")
-    module: Any = import_module(f"ult_lightning.construct.subset_sum._{engine}_engine")
-    return cast(_Solver, module)
-
-
-def _has_numba() -> bool:
-    return find_spec("numba") is not None
+    name = ("numba" if installed else "numpy") if engine == "auto" else engine
+    return cast(_Kernels, import_module(f"ult_lightning.construct.subset_sum._{name}_engine"))
 
 
 def _solved(pools: Floats, targets: Floats, solve: Callable[[Floats, Floats, slice], Bools]) -> Subsets:
