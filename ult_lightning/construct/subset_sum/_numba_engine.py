@@ -24,11 +24,8 @@ _BITS = 62
 _PACKED = 15
 
 
-def of_size(pools: Floats, targets: Floats, size: int) -> tuple[Bools, Floats]:
-    chosen, errors = _none(pools, targets), np.abs(targets)
-    if size:
-        _of_size(pools, targets, size, chosen, errors)
-    return chosen, errors
+def by_size(pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats) -> None:
+    _by_size(pools, targets, eps, first, last, chosen, errors)
 
 
 def min_error(pools: Floats, targets: Floats) -> Bools:
@@ -77,13 +74,13 @@ def _pair(values: Floats, start: int, target: float, best: float, members: Ints,
 
 
 @compiled
-def _closest(values: Floats, target: float, size: int, members: Ints) -> float:
-    """The smallest error over subsets of one size of ascending values (n,), its places in ``members``.
+def _closest(values: Floats, target: float, size: int, best: float, members: Ints) -> float:
+    """The smallest error below ``best`` over subsets of one size of ascending values (n,), its places in ``members``.
 
     All but the last two members are enumerated in ascending order, those two found by two pointers; prefixes whose
-    smallest or largest completion is off by the best error so far, or more, are left out.
+    smallest or largest completion is off by ``best`` or more are left out.
     """
-    n, depth, best = values.shape[0], size - 2, np.inf
+    n, depth = values.shape[0], size - 2
     if size == 1:
         for place in range(n):
             if abs(values[place] - target) < best:
@@ -118,16 +115,30 @@ def _closest(values: Floats, target: float, size: int, members: Ints) -> float:
 
 
 @compiled
-def _of_size(pools: Floats, targets: Floats, size: int, chosen: Bools, errors: Floats) -> None:
-    members = np.empty(size, np.int64)
+def _by_size(
+    pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats
+) -> None:
+    members = np.empty(last, np.int64)
     order = np.argsort(pools[0])
     values = pools[0][order]
     for row in range(targets.shape[0]):
+        if first[row] > last or errors[row] <= eps[row]:
+            continue
         if row and pools.shape[0] > 1:
             order = np.argsort(pools[row])
             values = pools[row][order]
-        errors[row] = _closest(values, targets[row], size, members)
-        for taken in range(size):
+        best, reached = errors[row], 0
+        for size in range(first[row], last + 1):
+            closer = _closest(values, targets[row], size, best, members)
+            if closer < best:
+                best, reached = closer, size
+            if best <= eps[row]:
+                break
+        if reached:
+            errors[row] = best
+            chosen[row, :] = False
+        # a later size overwrites members only when it is closer
+        for taken in range(reached):
             chosen[row, order[members[taken]]] = True
 
 

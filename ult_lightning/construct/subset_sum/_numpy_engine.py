@@ -6,7 +6,6 @@ All functions take pools (m, n), or (1, n) where every target shares one, with t
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain, combinations
 from math import comb
 
 import numpy as np
@@ -14,30 +13,44 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 Indices = NDArray[np.intp]
 
-_LISTED = 1 << 20
+_TABLE = 1 << 20
 _CELLS = 1 << 21
 _COMMON = 1 << 18
 
 
-def of_size(pools: Floats, targets: Floats, size: int) -> tuple[Bools, Floats]:
-    """The best subsets (m, n) of exactly ``size`` terms, and their errors (m,)."""
+def by_size(pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats) -> None:
+    """Subsets of ``first`` (m,) to ``last`` terms, fewest first until one is within eps: closer ones replace, in place, the
+    subsets ``chosen`` (m, n) with their ``errors`` (m,).
+    """
+    for size in range(int(first.min()), last + 1):
+        rows = np.flatnonzero((first <= size) & (errors > eps))
+        members, off_by = _of_size(pools if len(pools) == 1 else pools[rows], targets[rows], size)
+        better = off_by < errors[rows]
+        rows = rows[better]
+        errors[rows], chosen[rows] = off_by[better], False
+        chosen[rows[:, None], members[better]] = True
+
+
+def _of_size(pools: Floats, targets: Floats, size: int) -> tuple[Indices, Floats]:
+    """Members (m, size) and errors (m,) of the best subsets of one size."""
     m, n = len(targets), pools.shape[1]
-    chosen, errors = np.zeros((m, n), dtype=np.bool_), np.empty(m)
-    if comb(n, size) * n > _LISTED:
+    members, errors = np.empty((m, size), dtype=np.intp), np.empty(m)
+    if comb(n, size) * n > _TABLE:
         for row, target in enumerate(targets):
-            members, errors[row] = _split(pools[0 if len(pools) == 1 else row], target, size)
-            chosen[row, members] = True
-        return chosen, errors
-    subsets = subsets_of(n, size)
+            members[row], errors[row] = _split(pools[0 if len(pools) == 1 else row], target, size)
+        return members, errors
+    subsets, table = subsets_of(n, size), _table(n, size)
     rows = max(1, _CELLS // len(subsets))
     for start in range(0, m, rows):
         part = slice(start, start + rows)
-        off = np.abs(subset_sums(pools if len(pools) == 1 else pools[part], subsets) - targets[part, None])
-        np.put_along_axis(chosen[part], subsets[off.argmin(1)], True, axis=1)
-        errors[part] = off.min(1)
-    return chosen, errors
+        off = (pools if len(pools) == 1 else pools[part]) @ table - targets[part, None]
+        np.abs(off, out=off)
+        best = off.argmin(1)
+        members[part], errors[part] = subsets[best], off[np.arange(len(off)), best]
+    return members, errors
 
 
 def min_error(pools: Floats, targets: Floats) -> Bools:
@@ -132,11 +145,11 @@ def all_sums(values: Floats) -> Floats:
     return sums
 
 
-def subset_sums(pools: Floats, subsets: NDArray[np.int32]) -> Floats:
-    """The sums (..., p) of subsets (p, size) of pools (..., n); the empty subset's is 0."""
-    sums = np.zeros((*pools.shape[:-1], len(subsets)))
+def subset_sums(pool: Floats, subsets: NDArray[np.int32]) -> Floats:
+    """The sums (p,) of subsets (p, size); the empty subset's is 0."""
+    sums = np.zeros(len(subsets))
     for members in subsets.T:
-        sums += pools[..., members]
+        sums += pool[members]
     return sums
 
 
@@ -146,12 +159,27 @@ def subsets_of(n: int, size: int) -> NDArray[np.int32]:
 
 
 def _listed(n: int, size: int) -> NDArray[np.int32]:
-    members = chain.from_iterable(combinations(range(n), size))
-    return np.fromiter(members, np.int32, comb(n, size) * size).reshape(comb(n, size), size)
+    subsets = np.zeros((1, 0), dtype=np.int32)
+    for member in range(size):
+        last = subsets[:, -1] if member else np.full(1, -1, dtype=np.int32)
+        longer = n - 1 - last  # each subset goes on with every index above its last one
+        rows = np.repeat(np.arange(len(subsets)), longer)
+        following = np.arange(len(rows)) - (np.cumsum(longer) - longer)[rows] + last[rows] + 1
+        subsets = np.column_stack([subsets[rows], following.astype(np.int32)])
+    return subsets
 
 
 _common = lru_cache(maxsize=48)(_listed)
 _rare = lru_cache(maxsize=2)(_listed)
+
+
+@lru_cache(maxsize=8)
+def _table(n: int, size: int) -> Floats:
+    """The subsets of one size as columns (n, p) of zeros and ones."""
+    subsets = subsets_of(n, size)
+    table = np.zeros((n, len(subsets)))
+    table[subsets.T, np.arange(len(subsets))] = 1.0
+    return table
 
 
 def _members(code: int, n: int) -> Bools:

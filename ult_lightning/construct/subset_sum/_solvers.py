@@ -20,6 +20,7 @@ from ult_lightning.base import fault, unknown
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 Indices = NDArray[np.intp]
 Engine = Literal["auto", "numpy", "numba"]
 
@@ -57,11 +58,12 @@ class Subsets:
 class _Kernels(Protocol):
     """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n).
 
-    ``of_size`` returns the errors (m,) too; ``fewest`` takes pools of up to 22 values, ``quietest`` chooses nothing where it
-    finds nothing.
+    ``by_size`` improves in place; ``fewest`` takes pools of up to 22 values, ``quietest`` chooses nothing where it finds nothing.
     """
 
-    def of_size(self, pools: Floats, targets: Floats, size: int) -> tuple[Bools, Floats]: ...
+    def by_size(
+        self, pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats
+    ) -> None: ...
     def min_error(self, pools: Floats, targets: Floats) -> Bools: ...
     def fewest(self, pools: Floats, targets: Floats, eps: Floats) -> Bools: ...
     def quietest(self, pools: Floats, targets: Floats, eps: Floats, size: int) -> Bools: ...
@@ -126,7 +128,7 @@ def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engi
     if not fits(pools.shape[1], size):
         raise fault("values", pools.shape[1], f"fewer per target for size {size}", "or choose a smaller size")
     kernels = _kernels(engine)
-    return _solved(pools, wanted, lambda pool, t, _: kernels.of_size(pool, t, size)[0])
+    return _solved(pools, wanted, lambda pool, t, _: _of_size(kernels, pool, t, size))
 
 
 def low_noise(
@@ -169,15 +171,9 @@ def _sparsest(kernels: _Kernels, pools: Floats, targets: Floats, eps: Floats, ma
     n = pools.shape[1]
     least, right = _reach(pools, targets, eps)
     chosen, errors = right & (least > n)[:, None], np.abs(targets)
-    rows = np.flatnonzero((least <= n) & (errors > eps))
     searched = max(size for size in range(1, min(max_size, n) + 1) if size == 1 or fits(n, size))
-    for size in range(1, searched + 1):
-        tried = rows[least[rows] <= size]
-        if len(tried):
-            found, off_by = kernels.of_size(_pick(pools, tried), targets[tried], size)
-            better = off_by < errors[tried]
-            chosen[tried[better]], errors[tried[better]] = found[better], off_by[better]
-            rows = rows[errors[rows] > eps[rows]]
+    kernels.by_size(pools, targets, eps, np.maximum(least, 1), searched, chosen, errors)
+    rows = np.flatnonzero((least <= n) & (errors > eps))
     if len(rows) and n <= _WHOLE:
         chosen[rows] = kernels.fewest(_pick(pools, rows), targets[rows], eps[rows])
         return chosen
@@ -190,10 +186,18 @@ def _sparsest(kernels: _Kernels, pools: Floats, targets: Floats, eps: Floats, ma
     return chosen
 
 
-def _reach(pools: Floats, targets: Floats, eps: Floats) -> tuple[NDArray[np.int64], Bools]:
+def _of_size(kernels: _Kernels, pools: Floats, targets: Floats, size: int) -> Bools:
+    m = len(targets)
+    chosen, errors = np.zeros((m, pools.shape[1]), dtype=np.bool_), np.full(m, np.inf)
+    if size:
+        kernels.by_size(pools, targets, np.full(m, -1.0), np.full(m, size), size, chosen, errors)
+    return chosen
+
+
+def _reach(pools: Floats, targets: Floats, eps: Floats) -> tuple[Ints, Bools]:
     """The fewest terms that may come within eps of each target (m,), n + 1 where none can, and who has its sign (m, n)."""
     signed = pools * np.sign(targets)[:, None]
-    sums = np.cumsum(-np.sort(-np.maximum(signed, 0.0), axis=1), axis=1)
+    sums = np.cumsum(np.sort(np.maximum(signed, 0.0), axis=1)[:, ::-1], axis=1)
     need = np.abs(targets) - eps
     need -= _ROUNDING * (np.abs(targets) + eps)
     least = (sums < need[:, None]).sum(1) + (need > 0)
@@ -210,8 +214,8 @@ def _larger(kernels: _Kernels, pool: Floats, target: float, eps: float, searched
     error, members = np.inf, np.empty(0, dtype=np.intp)
     for size in range(max(searched + 1, least), min(max(searched, least) + LARGEST_SIZE, n) + 1):
         prefix, rest = order[: size - searched], order[size - searched :]
-        chosen, _ = kernels.of_size(pool[None, rest], np.array([target - pool[prefix].sum()]), searched)
-        candidate = np.concatenate([prefix, rest[chosen[0]]])
+        remainder = np.array([target - pool[prefix].sum()])
+        candidate = np.concatenate([prefix, rest[_of_size(kernels, pool[None, rest], remainder, searched)[0]]])
         off_by = abs(pool[candidate].sum() - target)
         if off_by < error:
             error, members = off_by, candidate
