@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct.functions._knots import Candidates, Knots, candidates, choose_knots
 from ult_lightning.construct.functions._smooth_functions import Function, minimax_values
-from ult_lightning.construct.subset_sum import serve
+from ult_lightning.construct.subset_sum._cheapest import serve
 
 Floats = NDArray[np.float64]
 

@@ -20,8 +20,9 @@ from ult_lightning.base import fault, option
 from ult_lightning.construct._draft import Draft, Layer
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._index_sets import count_frequencies, frequencies
-from ult_lightning.construct.certificates import Certificate, folded, gamma, propagate, sup_error
-from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, choose_plan, explain_plan, prune_mother
+from ult_lightning.construct.certificates._certificate import Certificate, folded
+from ult_lightning.construct.certificates._piecewise_linear import gamma, propagate, sup_error
+from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, construct, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
@@ -70,6 +71,9 @@ class FourierOptions(CubeOptions):
             mend = f"{inputs} inputs have more frequencies"
             raise fault("bound", self.bound, f"at most {_MOST_FEATURES:,} features", mend)
         return frequencies(inputs, self.bound)
+
+    def basis(self) -> _Waves:
+        return _Waves(self.rows(), self.bound, fold=self.fold is not False)
 
 
 @dataclass(frozen=True)
@@ -160,21 +164,20 @@ def choose_phases(rows: Frequencies, first: Layer, second: Layer) -> tuple[Float
 
 class _Waves(Basis[FourierPlan]):
     net = "fourier"
+    parts = ("linear", "fold", "wave")
+    pieces = "pieces_per_period"
     wanted = "cos(2 pi (n_j . x + phase_j))"
 
-    def __init__(self, rows: Frequencies, bound: int) -> None:
-        self.rows, self.bound, self.inputs = rows, bound, rows.shape[1]
+    def __init__(self, rows: Frequencies, bound: int, *, fold: bool) -> None:
+        self.rows, self.bound, self.fold, self.inputs = rows, bound, fold, rows.shape[1]
         self.twice: Floats = np.repeat(rows, 2, axis=0).astype(np.float64)  # (k, d), two phases each
         self.net_options = {"features": len(self.twice), "gain": -_OUT_SCALE}  # the chain makes -cos
 
     def config(self) -> dict[str, Any]:
         return {"inputs": self.inputs, "bound": self.bound}
 
-    def widths(self, plan: FourierPlan) -> dict[str, Any]:
-        return {"linear": plan.linear, "fold": plan.fold, "wave": plan.wave}
-
-    def pieces(self, plan: FourierPlan) -> int:
-        return plan.pieces_per_period
+    def plan(self, eps: float, style: Style) -> FourierPlan:
+        return plan_fourier(self.rows, eps, fold=self.fold, style=style)
 
     def prune(self, draft: Draft, plan: FourierPlan) -> tuple[Certificate, Sequence[float]]:
         first, second = draft.stage("frequencies")
@@ -274,28 +277,7 @@ def fourier_ticket(
     ``eps``: 1e-2 by default. Other arguments and errors as for `polynomial_ticket`.
     """
     options = FourierOptions(inputs=inputs, bound=bound, eps=eps, fold=fold, init=init, style=style)
-    return _construct(options, seed=seed, plan=plan, input=input, notice=notice)
+    return prune_mother(options.basis(), options, seed=seed, plan=plan, input=input, notice=notice)
 
 
-def _construct(
-    options: FourierOptions,
-    *,
-    seed: int,
-    plan: FourierPlan | None = None,
-    input: InputSpec | None = None,
-    notice: Notice = silent,
-) -> Ticket:
-    rows, fold = options.rows(), options.fold is not False
-    start, limit = choose_plan(options, plan, lambda eps: plan_fourier(rows, eps, fold=fold, style=options.style))
-    return prune_mother(
-        _Waves(rows, options.bound),
-        start,
-        limit,
-        seed=seed,
-        init=options.init,
-        input=input or options.input_spec(),
-        notice=notice,
-    )
-
-
-FAMILIES.add("fourier", Family(FourierOptions, _construct, explain_plan, tasks=("trigonometric", "outside")))
+FAMILIES.add("fourier", Family(FourierOptions, construct, explain_plan, tasks=("trigonometric", "outside")))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.construct._draft import Layer
-from ult_lightning.construct.subset_sum import serve
+from ult_lightning.construct.subset_sum._cheapest import serve
 
 Floats = NDArray[np.float64]
 

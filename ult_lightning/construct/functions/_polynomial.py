@@ -18,16 +18,9 @@ from ult_lightning.base import fault, option
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct._index_sets import monomial_values, monomials
-from ult_lightning.construct.certificates import (
-    Certificate,
-    PiecewiseLinear,
-    folded,
-    gamma,
-    propagate,
-    refine,
-    sup_error,
-)
-from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, choose_plan, explain_plan, prune_mother
+from ult_lightning.construct.certificates._certificate import Certificate, folded
+from ult_lightning.construct.certificates._piecewise_linear import PiecewiseLinear, gamma, propagate, refine, sup_error
+from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, construct, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
@@ -92,6 +85,9 @@ class PolynomialOptions(CubeOptions):
         if len(set(self.exponents)) != len(self.exponents):
             raise fault("exponents", [list(row) for row in self.exponents], wanted)
         return np.array(self.exponents, dtype=np.int64)
+
+    def basis(self) -> _Monomials:
+        return _Monomials(self.rows(), listed=self.exponents is not None)
 
 
 @dataclass(frozen=True)
@@ -163,6 +159,7 @@ def plan_polynomial(exponents: Exponents, eps: float, *, style: Style = Polynomi
 
 class _Monomials(Basis[PolynomialPlan]):
     net = "polynomial"
+    parts = ("log", "linear", "exp")
     wanted = "prod_i ((1 + x_i) / 2)^r_ji"
 
     def __init__(self, exponents: Exponents, *, listed: bool) -> None:
@@ -175,11 +172,13 @@ class _Monomials(Basis[PolynomialPlan]):
             return {"exponents": self.exponents.tolist()}
         return {"inputs": self.inputs, "degree": int(self.exponents.sum(1).max())}
 
-    def widths(self, plan: PolynomialPlan) -> dict[str, Any]:
-        return {"log": plan.log, "linear": plan.linear, "exp": plan.exp}
+    def plan(self, eps: float, style: Style) -> PolynomialPlan:
+        return plan_polynomial(self.exponents, eps, style=style)
 
-    def pieces(self, plan: PolynomialPlan) -> tuple[int, int]:
-        return plan.pieces
+    def fitting(self, plan: PolynomialPlan) -> PolynomialPlan:
+        chains = zip((plan.log, plan.exp), plan.pieces, strict=True)
+        first, second = (min(n, widths[1]) if len(widths) == 3 else n for widths, n in chains)
+        return replace(plan, pieces=(first, second))
 
     def prune(self, draft: Draft, plan: PolynomialPlan) -> tuple[Certificate, Sequence[float]]:
         misses: list[float] = []
@@ -207,6 +206,9 @@ class _Monomials(Basis[PolynomialPlan]):
         return monomial_values(x, self.exponents)
 
 
+Net = list[tuple[Floats, Floats]]
+
+
 def certify_polynomial(draft: Draft, exponents: Exponents) -> Certificate:
     """Rigorous sup errors of all features over [0, 1]^d, float32 arithmetic of the frozen network included.
 
@@ -221,9 +223,6 @@ def certify_polynomial(draft: Draft, exponents: Exponents) -> Certificate:
             "exact", uppers + roundings, {"pieces": float(uppers.max()), "float32": float(roundings.max())}
         )
     return _rigorous(log_net, linear, exp_net, exponents)
-
-
-Net = list[tuple[Floats, Floats]]
 
 
 def _exact(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, j: int, r: int) -> tuple[float, float]:
@@ -310,30 +309,7 @@ def polynomial_ticket(
     if exponents is not None:
         rows = [np.asarray(row).tolist() for row in exponents]
     options = PolynomialOptions(inputs=inputs, degree=degree, exponents=rows, eps=eps, init=init, style=style)
-    return _construct(options, seed=seed, plan=plan, input=input, notice=notice)
+    return prune_mother(options.basis(), options, seed=seed, plan=plan, input=input, notice=notice)
 
 
-def _construct(
-    options: PolynomialOptions,
-    *,
-    seed: int,
-    plan: PolynomialPlan | None = None,
-    input: InputSpec | None = None,
-    notice: Notice = silent,
-) -> Ticket:
-    rows = options.rows()
-    start, limit = choose_plan(options, plan, lambda eps: plan_polynomial(rows, eps, style=options.style))
-    chains = zip((start.log, start.exp), start.pieces, strict=True)
-    first, second = (min(n, widths[1]) if len(widths) == 3 else n for widths, n in chains)
-    return prune_mother(
-        _Monomials(rows, listed=options.exponents is not None),
-        replace(start, pieces=(first, second)),
-        limit,
-        seed=seed,
-        init=options.init,
-        input=input or options.input_spec(),
-        notice=notice,
-    )
-
-
-FAMILIES.add("polynomial", Family(PolynomialOptions, _construct, explain_plan, tasks=("polynomials", "products")))
+FAMILIES.add("polynomial", Family(PolynomialOptions, construct, explain_plan, tasks=("polynomials", "products")))

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ult_lightning.base import fault, option
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
-from ult_lightning.construct.certificates import Certificate, folded, propagate, sup_error
-from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, choose_plan, explain_plan, prune_mother
+from ult_lightning.construct.certificates._certificate import Certificate, folded
+from ult_lightning.construct.certificates._piecewise_linear import propagate, sup_error
+from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, construct, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
@@ -35,6 +36,11 @@ class UnivariateOptions(BasisOptions):
     function: str | None = None
     chain: tuple[int, ...] | None = option(None, least=1)
     pieces: int | None = option(None, least=1)
+
+    def basis(self) -> _OneFunction:
+        if self.function is None:
+            raise fault("function", None, "a name", "for example function=sin")
+        return _OneFunction(FUNCTIONS.get(self.function)())
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ def plan_univariate(function: Function, eps: float, *, style: Style = Univariate
 
 class _OneFunction(Basis[UnivariatePlan]):
     net = "univariate"
+    parts = ("chain",)
 
     def __init__(self, function: Function) -> None:
         self.function, self.wanted = function, function.name
@@ -70,11 +77,11 @@ class _OneFunction(Basis[UnivariatePlan]):
     def config(self) -> dict[str, Any]:
         return {"function": self.function.name, "interval": list(self.interval)}
 
-    def widths(self, plan: UnivariatePlan) -> dict[str, Any]:
-        return {"chain": plan.chain}
+    def plan(self, eps: float, style: Style) -> UnivariatePlan:
+        return plan_univariate(self.function, eps, style=style)
 
-    def pieces(self, plan: UnivariatePlan) -> int:
-        return plan.pieces
+    def fitting(self, plan: UnivariatePlan) -> UnivariatePlan:
+        return replace(plan, pieces=min(plan.pieces, plan.chain[1])) if len(plan.chain) == 3 else plan
 
     def prune(self, draft: Draft, plan: UnivariatePlan) -> tuple[Certificate, Sequence[float]]:
         allowed = plan.tolerance * self.function.best_error(plan.pieces)
@@ -121,24 +128,7 @@ def univariate_ticket(
     """
     wanted = FUNCTIONS.get(function)() if isinstance(function, str) else function
     options = UnivariateOptions(eps=eps, init=init, style=style)
-    return _construct(options, function=wanted, seed=seed, plan=plan, notice=notice)
+    return prune_mother(_OneFunction(wanted), options, seed=seed, plan=plan, notice=notice)
 
 
-def _construct(
-    options: UnivariateOptions,
-    *,
-    seed: int,
-    function: Function | None = None,
-    plan: UnivariatePlan | None = None,
-    notice: Notice = silent,
-) -> Ticket:
-    if function is None and options.function is None:
-        raise fault("function", None, "a name", "for example function=sin")
-    wanted = function or FUNCTIONS.get(str(options.function))()
-    start, limit = choose_plan(options, plan, lambda eps: plan_univariate(wanted, eps, style=options.style))
-    if len(start.chain) == 3:
-        start = replace(start, pieces=min(start.pieces, start.chain[1]))
-    return prune_mother(_OneFunction(wanted), start, limit, seed=seed, init=options.init, input=None, notice=notice)
-
-
-FAMILIES.add("univariate", Family(UnivariateOptions, _construct, explain_plan))
+FAMILIES.add("univariate", Family(UnivariateOptions, construct, explain_plan))

@@ -24,7 +24,7 @@ from ult_lightning.base import fault
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._steps import Step
-from ult_lightning.construct.certificates import network_bound
+from ult_lightning.construct.certificates._interval_bound import network_bound
 from ult_lightning.construct.network._network_options import Mode, NetworkOptions
 from ult_lightning.construct.network._prune_layer import Solved
 from ult_lightning.construct.network._prune_network import prune_network

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct._steps import Step
 from ult_lightning.construct.network._feedback import Feedback
-from ult_lightning.construct.subset_sum import low_noise, sparsest
+from ult_lightning.construct.subset_sum._solvers import low_noise, sparsest
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.bool_]

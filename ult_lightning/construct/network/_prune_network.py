@@ -13,7 +13,7 @@ from torch import Tensor
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct._family import Notice, silent
 from ult_lightning.construct._steps import Step
-from ult_lightning.construct.certificates import Effective
+from ult_lightning.construct.certificates._interval_bound import Effective
 from ult_lightning.construct.network._feedback import Feedback
 from ult_lightning.construct.network._network_options import NetworkOptions
 from ult_lightning.construct.network._prune_layer import Solved, Source, auxiliary, drop_dead, prune_to, usable_copies

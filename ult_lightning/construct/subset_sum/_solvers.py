@@ -170,7 +170,8 @@ def fits(n: int, size: int) -> bool:
 def _sparsest(kernels: _Kernels, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools:
     n = pools.shape[1]
     least, right = _reach(pools, targets, eps)
-    chosen, errors = right & (least > n)[:, None], np.abs(targets)
+    chosen: Bools = right & (least > n)[:, None]
+    errors = np.abs(targets)
     searched = max(size for size in range(1, min(max_size, n) + 1) if size == 1 or fits(n, size))
     kernels.by_size(pools, targets, eps, np.maximum(least, 1), searched, chosen, errors)
     rows = np.flatnonzero((least <= n) & (errors > eps))
