@@ -16,9 +16,9 @@ from ult_lightning.base import UltError
 from ult_lightning.construct import ConstructError
 from ult_lightning.results import Row, RowStore
 from ult_lightning.studies import STUDIES, UNREACHED, run_study, study_options
-from ult_lightning.studies import _tickets as tickets_module
-from ult_lightning.studies._laws import _median_law, _tail_law
-from ult_lightning.studies._target import digits_target
+from ult_lightning.studies import _certified_tickets as tickets_module
+from ult_lightning.studies._block_size import _median_law, _tail_law
+from ult_lightning.studies._depth import digits_target
 
 THEORY = ("block_size", "depth", "kept", "width", "certificate")
 
