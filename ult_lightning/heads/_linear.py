@@ -75,6 +75,12 @@ class HeadPath:
         return LinearHead(self.weights[index].clone(), self.biases[index].clone())
 
 
+def unstandardised(values: Sequence[float], weights: Tensor, biases: Tensor, mean: Tensor, inverse: Tensor) -> HeadPath:
+    """The path of heads W z + c on z = (x - mean) * inverse as heads on x: weights (l, k, d) and biases (l, k) float64."""
+    folded = weights * inverse
+    return HeadPath(tuple(values), folded.float().contiguous(), (biases - folded @ mean).float())
+
+
 @dataclass(frozen=True)
 class HeadFit:
     """A fitted head and how it was chosen.
