@@ -14,15 +14,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from ult_lightning.base import digest, environment, fault
+from ult_lightning.construct._arrays import Bools, Floats
 from ult_lightning.nets import INITS, apply_subnetwork, as_arrays, build_mother, fingerprint, maskable
 from ult_lightning.tickets import Mask, MotherSpec, Subnetwork, Ticket
-
-Floats = NDArray[np.float64]
-Bits = NDArray[np.bool_]
 
 NUMERICS = 1
 """Raised whenever a change makes other masks from the same settings."""
@@ -38,8 +35,8 @@ class Layer:
     name: str
     u: Floats
     v: Floats
-    weight_mask: Bits
-    bias_mask: Bits
+    weight_mask: Bools
+    bias_mask: Bools
     scale: float = 1.0
 
     @property
@@ -102,7 +99,7 @@ class Draft:
 
     def mask(self) -> Mask:
         """The masks made so far."""
-        parts: dict[str, Bits] = {}
+        parts: dict[str, Bools] = {}
         for layer in self.layers:
             parts[f"{layer.name}.weight"], parts[f"{layer.name}.bias"] = layer.weight_mask, layer.bias_mask
         return Mask(parts)

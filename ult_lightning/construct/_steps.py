@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Floats = NDArray[np.float64]
+from ult_lightning.construct._arrays import Floats
+
 Entry = Any  # one entry of the net "stack": a word or a mapping
 
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
 from ult_lightning.nets import Chain, fold_chain
 
-Floats = NDArray[np.float64]
 Net = list[tuple[Floats, Floats]]
 
 KINDS = {

@@ -10,16 +10,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ult_lightning.base import Options, fault, option
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import ConstructError, Notice, silent
 from ult_lightning.construct.certificates._certificate import Certificate, sampled_error
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
 
-Floats = NDArray[np.float64]
 Plan = TypeVar("Plan", bound=Any)  # a frozen dataclass
 Style = Literal["two", "direct"]
 

@@ -8,14 +8,11 @@ only, so that its ReLU changes nothing, and the output weighs unit k by U4[k]: f
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct.functions._knots import Candidates, Knots, candidates, choose_knots
 from ult_lightning.construct.functions._smooth_functions import Function, minimax_values
 from ult_lightning.construct.subset_sum._cheapest import serve
-
-Floats = NDArray[np.float64]
 
 _SMALLEST_OUTPUT = 1e-3  # new output weights below it would need many terms
 

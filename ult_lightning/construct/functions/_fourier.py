@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import fault, option
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Draft, Layer
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._index_sets import count_frequencies, frequencies
@@ -28,9 +28,6 @@ from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
 from ult_lightning.construct.functions._smooth_functions import TriangleWave, minus_cosine
 from ult_lightning.tickets import InputSpec, Ticket
-
-Floats = NDArray[np.float64]
-Frequencies = NDArray[np.int64]
 
 _IN_SCALE, _OUT_SCALE = 0.35, 0.2
 """Gauges: with the cosine's curvature of 4 pi^2, smaller signals keep coefficients within reach of few weights."""
@@ -64,7 +61,7 @@ class FourierOptions(CubeOptions):
         """``pieces``, as the plan calls them."""
         return self.pieces
 
-    def rows(self) -> Frequencies:
+    def rows(self) -> Ints:
         """The frequencies (k / 2, d); raises ``UltError`` where there are too many."""
         inputs = self.dimension()
         if 2 * count_frequencies(inputs, self.bound) > _MOST_FEATURES:
@@ -95,7 +92,7 @@ class FourierPlan:
 
 
 def plan_fourier(
-    rows: Frequencies,
+    rows: Ints,
     eps: float,
     *,
     fold: bool = False,
@@ -121,12 +118,12 @@ def plan_fourier(
     )
 
 
-def _span(rows: Frequencies) -> float:
+def _span(rows: Ints) -> float:
     """About the largest value of n . x + phase."""
     return float(np.abs(rows).sum(1).max()) + 0.75
 
 
-def choose_phases(rows: Frequencies, first: Layer, second: Layer) -> tuple[Floats, NDArray[np.int64]]:
+def choose_phases(rows: Ints, first: Layer, second: Layer) -> tuple[Floats, Ints]:
     """Phases (k,), two per frequency, out of random biases, and the units of the first layer that they use; keeps them.
 
     Feature j gets its own bias and at most four units whose weights are pruned (relu(b) = b for b > 0), such that
@@ -168,7 +165,7 @@ class _Waves(Basis[FourierPlan]):
     pieces = "pieces_per_period"
     wanted = "cos(2 pi (n_j . x + phase_j))"
 
-    def __init__(self, rows: Frequencies, bound: int, *, fold: bool) -> None:
+    def __init__(self, rows: Ints, bound: int, *, fold: bool) -> None:
         self.rows, self.bound, self.fold, self.inputs = rows, bound, fold, rows.shape[1]
         self.twice: Floats = np.repeat(rows, 2, axis=0).astype(np.float64)  # (k, d), two phases each
         self.net_options = {"features": len(self.twice), "gain": -_OUT_SCALE}  # the chain makes -cos
@@ -232,7 +229,7 @@ def _phases(draft: Draft) -> Floats:
     return phases
 
 
-def certify_fourier(draft: Draft, rows: Frequencies, phases: Floats) -> Certificate:
+def certify_fourier(draft: Draft, rows: Ints, phases: Floats) -> Certificate:
     """Rigorous sup errors of all features over [0, 1]^d, float32 arithmetic of the frozen network included.
 
     From u to the feature the net is one piecewise-linear function, compared exactly; the map made to u adds 2 pi |made - n|_1.

@@ -9,14 +9,11 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Bools, Floats, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct.functions._smooth_functions import Function, best_knots
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Bits = NDArray[np.bool_]
 Recipe = tuple[int, bool, tuple[int, ...]]
 """The unit of the first layer that gives the slope, whether the own bias is kept, the units whose biases are added."""
 
@@ -30,12 +27,12 @@ class Candidates:
     (``left``: the unit is active for x < tau), how many parameters it costs beyond those all share, and its recipe.
     """
 
-    unit: Indices
+    unit: Ints
     slope: Floats
     tau: Floats
-    left: Bits
-    cost: Indices
-    origin: Indices
+    left: Bools
+    cost: Ints
+    origin: Ints
     decode: Callable[[int], Recipe]
     layers: tuple[Layer, ...]
 
@@ -55,13 +52,13 @@ class Candidates:
             before.bias_mask[other] = True
             here.weight_mask[row, other] = True
 
-    def bends(self, function: Function) -> Bits:
+    def bends(self, function: Function) -> Bools:
         """Which knots are inside the interval."""
         margin = _NEAR_END * (function.high - function.low)
         inside = (self.tau > function.low + margin) & (self.tau < function.high - margin)
         return np.asarray((self.slope > _STEEP) & inside, dtype=np.bool_)
 
-    def covers(self, function: Function) -> Bits:
+    def covers(self, function: Function) -> Bools:
         """Which units are active on the whole interval."""
         ends = np.where(self.left, self.tau >= function.high - 1e-12, self.tau <= function.low + 1e-12)
         return np.asarray((self.slope > _STEEP) & ends, dtype=np.bool_)
@@ -96,7 +93,7 @@ def candidates(layers: tuple[Layer, ...], scale: float, *, slopes: int = 6, bias
     )
 
 
-_Made = tuple[Indices, Floats, Floats, Indices, Callable[[int], Recipe]]
+_Made = tuple[Ints, Floats, Floats, Ints, Callable[[int], Recipe]]
 
 
 def _direct(layer: Layer) -> _Made:
@@ -141,7 +138,7 @@ class Knots(NamedTuple):
     """Chosen candidates: ``cover``, linear on the whole interval (None where there is none), and those ``inside`` (n,)."""
 
     cover: int | None
-    inside: Indices
+    inside: Ints
 
 
 def choose_knots(function: Function, pool: Candidates, pieces: int, *, once: bool, economy: float) -> Knots:
@@ -204,8 +201,8 @@ def _assign(function: Function, pool: Candidates, pieces: int, economy: float) -
     return Knots(end, knots)
 
 
-def _smallest_gap(place: Floats, total: float, count: int) -> Indices:
-    """Indices of at most ``count`` of the points that leave the smallest largest gap in [0, total]: bisection over the gap,
+def _smallest_gap(place: Floats, total: float, count: int) -> Ints:
+    """Ints of at most ``count`` of the points that leave the smallest largest gap in [0, total]: bisection over the gap,
     greedily taking the farthest point in reach.
     """
     order = np.argsort(place)

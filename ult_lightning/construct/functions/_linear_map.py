@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct.subset_sum._cheapest import serve
-
-Floats = NDArray[np.float64]
 
 
 def build_linear(
@@ -17,7 +15,7 @@ def build_linear(
     second: Layer,
     tolerance: float,
     *,
-    reserved: NDArray[np.int64] | None = None,
+    reserved: Ints | None = None,
 ) -> tuple[Floats, tuple[float, ...]]:
     """Keep what makes ``wanted`` (k, d) from the matrices of two layers: (map made (k, d), misses in tolerances).
 

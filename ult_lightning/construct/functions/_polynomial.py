@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import fault, option
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct._index_sets import monomial_values, monomials
@@ -26,9 +26,6 @@ from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
 from ult_lightning.construct.functions._smooth_functions import Function, negative_exp
 from ult_lightning.tickets import InputSpec, Ticket
-
-Floats = NDArray[np.float64]
-Exponents = NDArray[np.int64]
 
 _MARGIN = 0.01
 """How far beyond the largest exact sum of logarithms the exponential reaches."""
@@ -68,7 +65,7 @@ class PolynomialOptions(CubeOptions):
             return len(self.exponents[0])
         return super().dimension()
 
-    def rows(self) -> Exponents:
+    def rows(self) -> Ints:
         """The exponents (k, d); raises ``UltError`` for too many monomials, and for rows that are none."""
         inputs = self.dimension()
         if self.exponents is None:
@@ -108,7 +105,7 @@ class PolynomialPlan:
     exponent_tolerance: float
 
 
-def logarithm(exponents: Exponents) -> tuple[Function, float]:
+def logarithm(exponents: Ints) -> tuple[Function, float]:
     """-log((1 + x) / 2) with the weight that these exponents give its errors, and the largest weight before scaling to 1.
 
     An error e at x moves feature j by at most sum_i r_ji u^r_ji e to first order.
@@ -127,12 +124,12 @@ def logarithm(exponents: Exponents) -> tuple[Function, float]:
     return Function("-log((1+x)/2)", lambda x: -np.log(0.5 * (1.0 + x)), 0.0, 1.0, 1.0, weight), largest
 
 
-def exponential(exponents: Exponents) -> Function:
+def exponential(exponents: Ints) -> Function:
     """exp(-z) for every z that sums of exact logarithms reach."""
     return negative_exp(float(exponents.sum(1).max()) * math.log(2.0) + _MARGIN)
 
 
-def plan_polynomial(exponents: Exponents, eps: float, *, style: Style = PolynomialOptions.style) -> PolynomialPlan:
+def plan_polynomial(exponents: Ints, eps: float, *, style: Style = PolynomialOptions.style) -> PolynomialPlan:
     """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``, by the error laws of `Function.best_error`.
 
     The log chain costs S a / N^2 and the exp chain b / M^2 of the error; N + M is smallest for N : M = (S a)^(1/3) : b^(1/3).
@@ -162,7 +159,7 @@ class _Monomials(Basis[PolynomialPlan]):
     parts = ("log", "linear", "exp")
     wanted = "prod_i ((1 + x_i) / 2)^r_ji"
 
-    def __init__(self, exponents: Exponents, *, listed: bool) -> None:
+    def __init__(self, exponents: Ints, *, listed: bool) -> None:
         """``listed``: whether the exponents were given one by one, not by a degree."""
         self.exponents, self.listed, self.inputs = exponents, listed, exponents.shape[1]
         self.net_options = {"features": len(exponents)}
@@ -209,7 +206,7 @@ class _Monomials(Basis[PolynomialPlan]):
 Net = list[tuple[Floats, Floats]]
 
 
-def certify_polynomial(draft: Draft, exponents: Exponents) -> Certificate:
+def certify_polynomial(draft: Draft, exponents: Ints) -> Certificate:
     """Rigorous sup errors of all features over [0, 1]^d, float32 arithmetic of the frozen network included.
 
     One input: the whole net is one piecewise-linear function, compared exactly. More: with p_i = u_i^r_i,
@@ -232,7 +229,7 @@ def _exact(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, j: int, r:
     return upper, float(line.rounding.max())
 
 
-def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponents: Exponents) -> Certificate:
+def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponents: Ints) -> Certificate:
     log = propagate(log_net, 0.0, 1.0, last_relu=True)
     made, top, rounding = linear[0], float(log.y.max()), float(log.rounding.max())
     reach = np.abs(made).sum(1)  # (k,)
@@ -254,7 +251,7 @@ def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponen
     return Certificate("rigorous", bounds, parts)
 
 
-def _input_factors(log: PiecewiseLinear, made: Floats, exponents: Exponents) -> Floats:
+def _input_factors(log: PiecewiseLinear, made: Floats, exponents: Ints) -> Floats:
     """prod_i (1 + c_i) per feature (k,): between points of the grid yhat is linear and |y''| <= 1, and u^r increases."""
     x = refine(log.x, 2e-4)
     u, y_hat, h = 0.5 * (1.0 + x), log(x)[:, 0], np.diff(x)

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import Registry, fault
+from ult_lightning.construct._arrays import Floats
 
-Floats = NDArray[np.float64]
 Map = Callable[[Floats], Floats]
 
 _GRID = 4001

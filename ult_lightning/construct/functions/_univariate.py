@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import fault, option
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct.certificates._certificate import Certificate, folded
@@ -20,8 +20,6 @@ from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
 from ult_lightning.tickets import Ticket
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

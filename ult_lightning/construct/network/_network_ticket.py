@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ult_lightning.base import fault
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._steps import Step
@@ -140,7 +141,7 @@ def _explain(ticket: Ticket, options: NetworkOptions) -> list[tuple[str, str]]:
 FAMILIES.add("network", Family(NetworkOptions, _construct, _explain, files=("target", "calibration")))
 
 
-def _array(path: str) -> NDArray[np.float64]:
+def _array(path: str) -> Floats:
     """The numbers of a .npy file; raises ``UltError`` for any other."""
     wanted = "a .npy file of inputs in [0, 1], as numpy.save writes them"
     try:
@@ -226,7 +227,7 @@ def _config(steps: Sequence[Step], options: NetworkOptions, shape: Shape, points
     }
 
 
-def _digest(arrays: Sequence[NDArray[np.float64]]) -> str:
+def _digest(arrays: Sequence[Floats]) -> str:
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.shape};".encode())

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Bools, Floats, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct._steps import Step
 from ult_lightning.construct.network._feedback import Feedback
 from ult_lightning.construct.subset_sum._solvers import low_noise, sparsest
-
-Floats = NDArray[np.float64]
-Bits = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 _TERMS = 5
 _LOW_NOISE_TERMS = 3
@@ -43,7 +40,7 @@ class Solved:
     missed: int
 
 
-def choose(values: Floats, targets: Floats, eps: float, *, noise: bool = False) -> tuple[Bits, Floats]:
+def choose(values: Floats, targets: Floats, eps: float, *, noise: bool = False) -> tuple[Bools, Floats]:
     """Subsets (m, n) of the pools ``values`` (m, n) and their errors (m,): the fewest terms within eps, or the least noise."""
     if values.shape[1] == 0 or len(targets) == 0:
         return np.zeros(values.shape, bool), np.abs(targets)
@@ -148,7 +145,7 @@ def _assign(u: Floats, block: int) -> Ints:
     return np.array(owner, dtype=np.int64)
 
 
-def usable_copies(solved: Solved, shape: tuple[int, int], feedback: Feedback | None) -> Bits:
+def usable_copies(solved: Solved, shape: tuple[int, int], feedback: Feedback | None) -> Bools:
     """(units, copies): the copies whose own error is no outlier, at least 3 in 5 of each unit.
 
     The error of a copy is its standard deviation on the calibration inputs, or without feedback on uniform ones.
@@ -156,7 +153,7 @@ def usable_copies(solved: Solved, shape: tuple[int, int], feedback: Feedback | N
     count = solved.errors.shape[1]
     second = np.eye(count) / 12 if feedback is None else feedback.covariance
     score = np.sqrt(np.maximum(((solved.errors @ second) * solved.errors).sum(1), 0.0)).reshape(shape)
-    good: Bits = score <= 2.0 * np.median(score)
+    good: Bools = score <= 2.0 * np.median(score)
     least = int(np.ceil(0.6 * shape[1]))
     np.put_along_axis(good, np.argsort(score, axis=1, kind="stable")[:, :least], True, axis=1)
     return good
@@ -177,7 +174,7 @@ def drop_dead(layers: Sequence[Layer]) -> None:
         _reads(after, before)[:, silent] = False
 
 
-def _reads(after: Layer, before: Layer) -> Bits:
+def _reads(after: Layer, before: Layer) -> Bools:
     """A view (out, units of the layer before, run) of the weight mask."""
     return after.weight_mask.reshape(len(after.v), len(before.v), -1)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ult_lightning.construct._arrays import Bools, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct._family import Notice, silent
 from ult_lightning.construct._steps import Step
@@ -18,9 +18,6 @@ from ult_lightning.construct.network._feedback import Feedback
 from ult_lightning.construct.network._network_options import NetworkOptions
 from ult_lightning.construct.network._prune_layer import Solved, Source, auxiliary, drop_dead, prune_to, usable_copies
 
-Ints = NDArray[np.int64]
-Bits = NDArray[np.bool_]
-
 
 @dataclass
 class _Built:
@@ -28,7 +25,7 @@ class _Built:
 
     layer: Layer
     rows: Ints
-    good: Bits
+    good: Bools
 
 
 def prune_network(
@@ -105,7 +102,7 @@ def _rows(layer: Layer, units: int, constants: int) -> tuple[Ints, Ints]:
     return rest.reshape(units, -1), np.sort(order)
 
 
-def _copies(before: Layer, copies: Ints, good: Bits, fan: int) -> Source:
+def _copies(before: Layer, copies: Ints, good: Bools, fan: int) -> Source:
     """The copies of each input; after a flatten a unit's channel is a run of features, its positions."""
     run = fan // len(copies)
     channels = [copies[i // run][good[i // run]] * run + i % run for i in range(fan)]

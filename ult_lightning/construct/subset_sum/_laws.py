@@ -7,6 +7,7 @@ offer; and "normal", N(0, 1).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
 from math import comb, erf, exp, log, log2, pi, sqrt
 from typing import Literal, get_args
@@ -87,18 +88,14 @@ def elements_needed(eps: float, delta: float, problems: int = 1, *, distribution
     if not 0 < delta < 1:
         raise fault("delta", delta, "a probability in (0, 1)")
     _check_count("problems", problems)
-    low, high = 0, 1
-    while problems * failure_rate(high, eps, distribution=distribution) > delta:
-        low, high = high, 2 * high
-        if high > _MOST:
-            raise fault("delta", delta, f"one that {_MOST} elements can keep for {problems} problems")
-    while high - low > 1:
-        middle = (low + high) // 2
-        if problems * failure_rate(middle, eps, distribution=distribution) > delta:
-            low = middle
-        else:
-            high = middle
-    return high
+
+    def enough(n: int) -> bool:
+        return problems * failure_rate(n, eps, distribution=distribution) <= delta
+
+    fewest = 1 + bisect_left(range(1, _MOST + 1), True, key=enough)
+    if fewest > _MOST:
+        raise fault("delta", delta, f"one that {_MOST} elements can keep for {problems} problems")
+    return fewest
 
 
 @lru_cache(maxsize=256)

@@ -11,11 +11,9 @@ from typing import Any, TypeVar, cast
 
 import numba  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from ult_lightning.construct._arrays import Bools, Floats, Ints
+
 Table = tuple[Floats, Floats, Ints, Ints]
 F = TypeVar("F", bound=Callable[..., Any])
 

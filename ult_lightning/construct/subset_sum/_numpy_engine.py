@@ -11,10 +11,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Indices = NDArray[np.intp]
+from ult_lightning.construct._arrays import Bools, Floats, Indices, Ints
 
 _TABLE = 1 << 20
 _CELLS = 1 << 21

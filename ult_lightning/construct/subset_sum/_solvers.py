@@ -14,14 +14,11 @@ from math import comb
 from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ult_lightning.base import fault, unknown
+from ult_lightning.construct._arrays import Bools, Floats, Indices, Ints
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Indices = NDArray[np.intp]
 Engine = Literal["auto", "numpy", "numba"]
 
 LARGEST_SIZE = 6
@@ -45,9 +42,9 @@ class Subsets:
     errors: Floats
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> Ints:
         """The number of terms (m,)."""
-        sizes: NDArray[np.int64] = self.chosen.sum(1, dtype=np.int64)
+        sizes: Ints = self.chosen.sum(1, dtype=np.int64)
         return sizes
 
     def within(self, eps: ArrayLike) -> Bools:
