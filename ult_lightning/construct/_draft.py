@@ -41,12 +41,10 @@ class Layer:
 
     @property
     def kept(self) -> int:
-        """How many parameters are kept."""
         return int(self.weight_mask.sum() + self.bias_mask.sum())
 
     @property
     def total(self) -> int:
-        """How many parameters the layer has."""
         return self.u.size + self.v.size
 
     def masked(self) -> tuple[Floats, Floats]:
@@ -89,16 +87,13 @@ class Draft:
 
     @property
     def kept(self) -> int:
-        """How many parameters are kept."""
         return sum(layer.kept for layer in self.layers)
 
     @property
     def total(self) -> int:
-        """How many parameters the mother has."""
         return sum(layer.total for layer in self.layers)
 
     def mask(self) -> Mask:
-        """The masks made so far."""
         parts: dict[str, Bools] = {}
         for layer in self.layers:
             parts[f"{layer.name}.weight"], parts[f"{layer.name}.bias"] = layer.weight_mask, layer.bias_mask
@@ -111,7 +106,6 @@ class Draft:
         return body
 
     def clear(self) -> None:
-        """Keep nothing again."""
         for layer in self.layers:
             layer.weight_mask[...] = False
             layer.bias_mask[...] = False

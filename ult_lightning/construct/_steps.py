@@ -30,7 +30,6 @@ class Step:
 
     @property
     def weighted(self) -> bool:
-        """Whether it has weights."""
         return self.kind in ("linear", "conv")
 
     def apply(self, h: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:

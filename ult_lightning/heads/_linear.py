@@ -35,16 +35,13 @@ class LinearHead:
 
     @property
     def classes(self) -> int:
-        """Number of classes k."""
         return self.weight.shape[0]
 
     @property
     def dim(self) -> int:
-        """Number of features d."""
         return self.weight.shape[1]
 
     def to(self, device: str | torch.device) -> LinearHead:
-        """The same head on another device."""
         return LinearHead(self.weight.to(device), self.bias.to(device))
 
 
@@ -70,7 +67,6 @@ class HeadPath:
         return (self.scores(features).argmax(2) == labels[:, None]).sum(0)
 
     def head(self, value: float) -> LinearHead:
-        """The head of the candidate ``value``."""
         index = self.values.index(value)
         return LinearHead(self.weights[index].clone(), self.biases[index].clone())
 

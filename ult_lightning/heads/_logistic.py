@@ -40,7 +40,6 @@ class Objective:
         self.chosen = F.one_hot(labels, classes).double()
 
     def __call__(self, flat: Floats, penalty: float) -> tuple[float, Floats]:
-        """Value and gradient."""
         n, dim = self.z.shape
         weight, bias = self.unpack(flat)
         logits = torch.addmm(bias, self.z, weight.T).double()  # (n, k)

@@ -94,7 +94,6 @@ class Probe(LightningModule):
 
 
 def train_probe(stream: FeatureStream, rates: tuple[float, ...], options: SgdOptions, *, seed: int) -> HeadPath:
-    """Train one head per rate through Lightning, quietly, without logger or checkpoints."""
     rates = tuple(rate for rate in rates if rate < torch.finfo(torch.float32).max)  # others diverge at once
     order = Order(stream.sizes["train"], options.batch_size, seed)
     probe = Probe(stream, rates, options, seed=seed, steps=options.epochs * len(order))

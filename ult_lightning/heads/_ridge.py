@@ -72,7 +72,6 @@ class RidgeStatistics:
                 self._flush()
 
     def merge(self, other: RidgeStatistics) -> None:
-        """Add all that ``other`` has seen."""
         self._flush()
         other._flush()
         if other._shift is None:

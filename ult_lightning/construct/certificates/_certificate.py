@@ -38,7 +38,6 @@ class Certificate:
 
     @property
     def bound(self) -> float:
-        """The largest bound of all features."""
         return float(self.bounds.max())
 
     def to_dict(self, *, domain: str, wanted: str, sampled: float) -> dict[str, Any]:

@@ -21,15 +21,13 @@ class _Coefficients:
     """Coefficients of features as sums over the pool {U3[k, n] U4[k]} of a mixing layer and one output unit."""
 
     def __init__(self, mix: Layer, out: Layer) -> None:
-        self.mix, self.out = mix, out
-        self.weights, self.masks = mix.u.reshape(len(mix.v), -1), mix.weight_mask.reshape(len(mix.v), -1)
-        self.scale, self.paid = out.u.reshape(len(out.v), -1)[0], out.weight_mask.reshape(len(out.v), -1)[0]
+        self.mix, self.scale, self.paid = mix, out.u[0], out.weight_mask[0]
         self.missed: list[float] = []
 
     def realise(self, target: float, column: int | None, tolerance: float) -> float:
         """Keep what makes the coefficient of feature ``column`` (the constant for None) and return its value."""
-        source = self.mix.v if column is None else self.weights[:, column]
-        taken = self.mix.bias_mask if column is None else self.masks[:, column]
+        source = self.mix.v if column is None else self.mix.u[:, column]
+        taken = self.mix.bias_mask if column is None else self.mix.weight_mask[:, column]
         ready = (source > 0) & ~taken
         paid = np.flatnonzero(ready & self.paid)
         new = np.flatnonzero(ready & ~self.paid & (np.abs(self.scale) > _SMALLEST_OUTPUT))

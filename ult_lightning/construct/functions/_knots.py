@@ -202,7 +202,7 @@ def _assign(function: Function, pool: Candidates, pieces: int, economy: float) -
 
 
 def _smallest_gap(place: Floats, total: float, count: int) -> Ints:
-    """Ints of at most ``count`` of the points that leave the smallest largest gap in [0, total]: bisection over the gap,
+    """Indices of at most ``count`` of the points that leave the smallest largest gap in [0, total]: bisection over the gap,
     greedily taking the farthest point in reach.
     """
     order = np.argsort(place)

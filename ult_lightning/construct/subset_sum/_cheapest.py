@@ -17,7 +17,7 @@ _LARGEST = {2: 700, 3: 60}  # elements from which sums of two, of three are list
 
 @dataclass(frozen=True)
 class Choice:
-    """Ints into the kept and the new elements, what they cost, and how far their sum is from the target."""
+    """Indices into the kept and the new elements, what they cost, and how far their sum is from the target."""
 
     kept: Ints
     new: Ints
