@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -51,12 +51,10 @@ class Layer:
         """Weights and biases of unit scale with zeros for what is pruned."""
         return self.u * self.weight_mask, self.v * self.bias_mask
 
-    def matrix(self) -> Layer:
-        """The same layer with weights (out, in); a 1x1 convolution has no more. Masks are shared."""
-        out = len(self.v)
-        return Layer(
-            self.name, self.u.reshape(out, -1), self.v, self.weight_mask.reshape(out, -1), self.bias_mask, self.scale
-        )
+    def shaped(self, *shape: int) -> Layer:
+        """The same layer with weights (out, ...) of another shape; masks are shared."""
+        shape = (len(self.v), *shape)
+        return replace(self, u=self.u.reshape(shape), weight_mask=self.weight_mask.reshape(shape))
 
 
 class Draft:
@@ -83,7 +81,7 @@ class Draft:
 
     def stage(self, name: str) -> list[Layer]:
         """The layers named ``<name>.0``, ``<name>.1``, ... with their weights as matrices."""
-        return [layer.matrix() for layer in self.layers if layer.name.startswith(f"{name}.")]
+        return [layer.shaped(-1) for layer in self.layers if layer.name.startswith(f"{name}.")]
 
     @property
     def kept(self) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.construct._arrays import Bools, Floats, Ints
 from ult_lightning.construct._draft import Layer
@@ -67,7 +66,7 @@ def prune_to(
     """
     units, copies = rows.shape
     row = rows.ravel()
-    u, mask = _four(layer.u), _four(layer.weight_mask)
+    layer = layer.shaped(-1, *step.kernel)
     wanted = step.weight.reshape(units, 1, -1)  # (units, 1, i * kh * kw)
     working = np.repeat(wanted if feedback is None else feedback.start[:, None], copies, 1)
     reached = np.zeros_like(working)
@@ -78,9 +77,9 @@ def prune_to(
         target = working[:, :, column].ravel()
         live = np.flatnonzero(np.abs(target) > eps)
         channels = source.channels[i]
-        values = u[row[live, None], channels[None, :], ky, kx] * source.factors[i]
+        values = layer.u[row[live, None], channels[None, :], ky, kx] * source.factors[i]
         chosen, errors = choose(values, target[live], eps, noise=noise)
-        mask[row[live, None], channels[None, :], ky, kx] = chosen
+        layer.weight_mask[row[live, None], channels[None, :], ky, kx] = chosen
         got = np.zeros(len(row))
         got[live] = (values * chosen).sum(1)
         reached[:, :, column] = got.reshape(units, copies)
@@ -99,10 +98,10 @@ def _prune_bias(layer: Layer, row: Ints, source: Source, step: Step, bias: Float
     Constants come through the tap that lies inside the map at every output position: the first one past the padding.
     """
     ky, kx = step.padding
-    u, mask, constants = _four(layer.u), _four(layer.weight_mask), source.constant_channels
-    through = u[row[:, None], constants[None, :], ky, kx] * source.constants
+    place = row[:, None], source.constant_channels[None, :], ky, kx
+    through = layer.u[place] * source.constants
     chosen, errors = choose(np.column_stack([through, layer.v[row]]), bias, eps)
-    mask[row[:, None], constants[None, :], ky, kx] = chosen[:, :-1]
+    layer.weight_mask[place] = chosen[:, :-1]
     layer.bias_mask[row] = chosen[:, -1]
     return int((errors > eps).sum())
 
@@ -114,18 +113,18 @@ def auxiliary(layer: Layer, inputs: int, block: int, constants: int) -> Source:
     which their weight is largest, the largest weights first and ``block`` rows an input; the ``constants`` rows with the
     largest biases keep nothing but these.
     """
-    u = layer.u.reshape(len(layer.u), inputs)
+    flat = layer.shaped(inputs)
     order = np.argsort(-layer.v, kind="stable")
     fixed = order[:constants]
     fixed = np.sort(fixed[layer.v[fixed] > 0])
-    free = np.ones(len(u), bool)
+    free = np.ones(len(order), bool)
     free[fixed] = False
-    owner = _assign(np.where(free[:, None], u, -1.0), block)
+    owner = _assign(np.where(free[:, None], flat.u, -1.0), block)
     channels = [np.flatnonzero(owner == i) for i in range(inputs)]
     for i, channel in enumerate(channels):
-        _four(layer.weight_mask)[channel, i, 0, 0] = True
+        flat.weight_mask[channel, i] = True
     layer.bias_mask[fixed] = True
-    return Source(channels, [u[c, i] for i, c in enumerate(channels)], fixed, layer.v[fixed])
+    return Source(channels, [flat.u[c, i] for i, c in enumerate(channels)], fixed, layer.v[fixed])
 
 
 def _assign(u: Floats, block: int) -> Ints:
@@ -177,8 +176,3 @@ def drop_dead(layers: Sequence[Layer]) -> None:
 def _reads(after: Layer, before: Layer) -> Bools:
     """A view (out, units of the layer before, run) of the weight mask."""
     return after.weight_mask.reshape(len(after.v), len(before.v), -1)
-
-
-def _four(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A view (out, in, kh, kw) of a weight."""
-    return array if array.ndim == 4 else array[:, :, None, None]

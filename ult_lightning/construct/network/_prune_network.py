@@ -124,8 +124,7 @@ def _effective(aux: Layer | None, layer: Layer, source: Source, rows: Ints) -> E
         weight[:, source.constant_channels] = 0.0
         parts = (weight, v + through @ source.constants, np.abs(weight), np.abs(v) + np.abs(through) @ source.constants)
     else:
-        first, offset = aux.masked()
-        first = first.reshape(len(first), -1)
+        first, offset = aux.shaped(-1).masked()
         weight, size = (np.einsum("ohyx,hi->oiyx", w, first, optimize=True) for w in (u, np.abs(u)))
         whole = u.sum((2, 3))
         parts = (weight, v + whole @ offset, size, np.abs(v) + np.abs(whole) @ offset)
