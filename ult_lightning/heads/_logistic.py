@@ -74,7 +74,7 @@ class LogisticSolver:
     """Heads of one training set for one penalty after another, each started from the one before.
 
     **Overwrites ``features``** (n, d) with their standardised form. ``iterations`` has those of every penalty so far.
-    In scikit-learn's terms C = 1 / (penalty * n).
+    In scikit-learn's terms C = 1 / (penalty * n). L-BFGS-B as of Byrd et al. 1995.
     """
 
     def __init__(self, features: Tensor, labels: Tensor, classes: int, *, max_iter: int = MAX_ITER) -> None:

@@ -165,7 +165,9 @@ def _apply(reflectors: Floats, tau: Floats, columns: Floats, trans: str) -> Floa
 
 
 def ridge_path(statistics: RidgeStatistics, lambdas: Sequence[float] = LAMBDAS) -> HeadPath:
-    """The heads of all ``lambdas``, largest first, from accumulated statistics (the primal form, for n >= d)."""
+    """The heads of all ``lambdas``, largest first, from accumulated statistics: ridge regression (Hoerl and Kennard 1970) in
+    its primal form, (Z^T Z + lambda n I) W = Z^T Y, for n >= d.
+    """
     mean, gram, class_sums, counts = statistics.moments()
     inverse = inverse_std(gram.diagonal() / statistics.n, mean)
     gram.mul_(inverse).mul_(inverse[:, None])
@@ -176,7 +178,10 @@ def ridge_path(statistics: RidgeStatistics, lambdas: Sequence[float] = LAMBDAS) 
 
 
 def ridge_path_dual(features: Tensor, labels: Tensor, classes: int, lambdas: Sequence[float] = LAMBDAS) -> HeadPath:
-    """The same heads from features (n, d) themselves: an n by n system instead of d by d, for n < d."""
+    """The same heads from features (n, d) themselves by the dual form (Saunders et al. 1998), for n < d.
+
+    W = Z^T A with (Z Z^T + lambda n I) A = Y: an n by n system instead of d by d.
+    """
     n = len(features)
     wide = features.double()
     mean = wide.mean(0)

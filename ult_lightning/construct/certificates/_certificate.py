@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,11 @@ import torch
 
 from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
+from ult_lightning.construct.certificates._piecewise_linear import propagate, sup_error
 from ult_lightning.nets import Chain, fold_chain
 
 Net = list[tuple[Floats, Floats]]
+Map = Callable[[Floats], Floats]
 
 KINDS = {
     "exact": "exact: the whole net is one piecewise-linear function",
@@ -52,6 +54,17 @@ class Certificate:
             "sampled": sampled,
             "samples": SAMPLES,
         }
+
+
+def exact_certificate(cases: Iterable[tuple[Net, Map, float]], low: float, high: float) -> Certificate:
+    """The certificate of nets of one variable on [low, high], each with its function f and a bound on |f''|."""
+    uppers, roundings = [], []
+    for net, f, curvature in cases:
+        line = propagate(net, low, high)
+        uppers.append(sup_error(line.x, line.y[:, 0], f, curvature)[1])
+        roundings.append(float(line.rounding.max()))
+    parts = {"pieces": max(uppers), "float32": max(roundings)}
+    return Certificate("exact", np.array(uppers) + np.array(roundings), parts)
 
 
 def round_up(value: float) -> float:
@@ -99,7 +112,7 @@ def sample_points(inputs: int, *, seed: int, count: int = SAMPLES) -> Floats:
 def sampled_error(
     draft: Draft,
     inputs: int,
-    wanted: Callable[[Floats], Floats],
+    wanted: Map,
     *,
     interval: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,

@@ -98,7 +98,10 @@ def plan_fourier(
     fold: bool = False,
     style: Style = FourierOptions.style,
 ) -> FourierPlan:
-    """Widths, pieces and tolerances for features of the frequencies ``rows`` (k / 2, d) within ``eps``, by the error law 1.435 / N^2 of N pieces per period."""
+    """Widths, pieces and tolerances for features of the frequencies ``rows`` (k / 2, d) within ``eps``.
+
+    Source: the construction for Fourier bases of Burkholz et al. 2022, with the error law 1.435 / N^2 of N pieces per period.
+    """
     tolerance = 0.5
     inputs = rows.shape[1]
     error = eps / (1.0 + 1.1 * tolerance + (1.2 if fold else 0.2))  # a folded cosine inherits the errors of its kinks

@@ -18,7 +18,7 @@ from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct._index_sets import monomial_values, monomials
-from ult_lightning.construct.certificates._certificate import Certificate, folded
+from ult_lightning.construct.certificates._certificate import Certificate, Map, exact_certificate, folded
 from ult_lightning.construct.certificates._piecewise_linear import PiecewiseLinear, gamma, propagate, refine, sup_error
 from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, construct, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
@@ -130,7 +130,8 @@ def exponential(exponents: Ints) -> Function:
 
 
 def plan_polynomial(exponents: Ints, eps: float, *, style: Style = PolynomialOptions.style) -> PolynomialPlan:
-    """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``, by the error laws of `Function.best_error`.
+    """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``: the construction for polynomials of
+    Burkholz et al. 2022, with the error law of `Function.best_error` for its two chains.
 
     The log chain costs S a / N^2 and the exp chain b / M^2 of the error; N + M is smallest for N : M = (S a)^(1/3) : b^(1/3).
     Widths grow with log(1 / eps), as subset sums need.
@@ -203,9 +204,6 @@ class _Monomials(Basis[PolynomialPlan]):
         return monomial_values(x, self.exponents)
 
 
-Net = list[tuple[Floats, Floats]]
-
-
 def certify_polynomial(draft: Draft, exponents: Ints) -> Certificate:
     """Rigorous sup errors of all features over [0, 1]^d, float32 arithmetic of the frozen network included.
 
@@ -213,29 +211,16 @@ def certify_polynomial(draft: Draft, exponents: Ints) -> Certificate:
     |b_j - prod p_i| <= e_exp + prod_i (1 + c_i) - 1, c_i = sup p_i (e^|g_i| - 1), g_i = made_ji yhat - r_ji y.
     """
     log_net, (linear,), exp_net = folded(draft)
+    made, shift = linear
     if exponents.shape[1] == 1:
-        bounds = np.array([_exact(log_net, linear, exp_net, j, int(r)) for j, r in enumerate(exponents[:, 0])])
-        uppers, roundings = bounds.T
-        return Certificate(
-            "exact", uppers + roundings, {"pieces": float(uppers.max()), "float32": float(roundings.max())}
-        )
-    return _rigorous(log_net, linear, exp_net, exponents)
-
-
-def _exact(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, j: int, r: int) -> tuple[float, float]:
-    row = (linear[0][j : j + 1], linear[1][j : j + 1])
-    line = propagate([*log_net, row, *exp_net], 0.0, 1.0)
-    _, upper = sup_error(line.x, line.y[:, 0], lambda x: (0.5 * (1.0 + x)) ** r, 0.25 * r * (r - 1) + 1e-9)
-    return upper, float(line.rounding.max())
-
-
-def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponents: Ints) -> Certificate:
+        nets = ([*log_net, (made[j : j + 1], shift[j : j + 1]), *exp_net] for j in range(len(made)))
+        powers = ((_power(r), 0.25 * r * (r - 1) + 1e-9) for r in exponents[:, 0].tolist())
+        return exact_certificate([(net, *power) for net, power in zip(nets, powers, strict=True)], 0.0, 1.0)
     log = propagate(log_net, 0.0, 1.0, last_relu=True)
-    made, top, rounding = linear[0], float(log.y.max()), float(log.rounding.max())
+    top, rounding = float(log.y.max()), float(log.rounding.max())
     reach = np.abs(made).sum(1)  # (k,)
-    blur = reach * rounding + gamma((made != 0).sum(1) + 3) * reach * (
-        top + rounding
-    )  # float32, before the exponential
+    # float32, before the exponential
+    blur = reach * rounding + gamma((made != 0).sum(1) + 3) * reach * (top + rounding)
     exp = propagate(exp_net, 0.0, float((reach * top + blur).max()) + _MARGIN)
     _, e_exp = sup_error(exp.x, exp.y[:, 0], lambda z: np.exp(-z), 1.0)
     float32 = float(exp.rounding.max()) + float(exp.lipschitz[0]) * blur
@@ -249,6 +234,10 @@ def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponen
         "float32": float(float32.max()),
     }
     return Certificate("rigorous", bounds, parts)
+
+
+def _power(r: int) -> Map:
+    return lambda x: (0.5 * (1.0 + x)) ** r
 
 
 def _input_factors(log: PiecewiseLinear, made: Floats, exponents: Ints) -> Floats:
@@ -284,7 +273,7 @@ def polynomial_ticket(
 ) -> Ticket:
     """Prune one random network into the monomials of u = (1 + x) / 2, each within ``eps`` on [0, 1]^d.
 
-    Source: Burkholz et al. 2022, their construction for polynomials.
+    Source: Burkholz et al. 2022, their construction for polynomials: u_1^r_1 ... u_d^r_d = exp(sum_i r_i log u_i).
 
     Args:
         inputs: d; None: the length of a row of ``exponents``, or 1.

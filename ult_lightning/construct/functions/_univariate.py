@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ult_lightning.base import fault, option
 from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
-from ult_lightning.construct.certificates._certificate import Certificate, folded
-from ult_lightning.construct.certificates._piecewise_linear import propagate, sup_error
+from ult_lightning.construct.certificates._certificate import Certificate, exact_certificate, folded
 from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, construct, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
@@ -53,7 +50,10 @@ class UnivariatePlan:
 
 
 def plan_univariate(function: Function, eps: float, *, style: Style = UnivariateOptions.style) -> UnivariatePlan:
-    """Widths, pieces and tolerance for a sup error of ``eps``, by the error law of piecewise-linear approximation."""
+    """Widths, pieces and tolerance for a sup error of ``eps``, by the error law of `Function.best_error`.
+
+    Source: the univariate nets of Burkholz et al. 2022, with knots where they are best instead of evenly spaced.
+    """
     tolerance = 0.5
     pieces = max(2, function.pieces_for(eps / (1.0 + 1.1 * tolerance)))
     wide = max(100, round(30 * math.log2(1.0 / min(eps, 0.1))))
@@ -84,7 +84,9 @@ class _OneFunction(Basis[UnivariatePlan]):
     def prune(self, draft: Draft, plan: UnivariatePlan) -> tuple[Certificate, Sequence[float]]:
         allowed = plan.tolerance * self.function.best_error(plan.pieces)
         missed = build_chain(self.function, draft.stage("function"), plan.pieces, tolerance=allowed)
-        return certify_univariate(draft, self.function), missed
+        (net,) = folded(draft)
+        case = (net, self.function.f, self.function.curvature)
+        return exact_certificate([case], self.function.low, self.function.high), missed
 
     def finer(self, plan: UnivariatePlan, excess: float) -> UnivariatePlan:
         """More pieces, as far as the knot layer goes, then a tighter tolerance."""
@@ -96,15 +98,6 @@ class _OneFunction(Basis[UnivariatePlan]):
 
     def values(self, x: Floats, draft: Draft) -> Floats:
         return self.function.f(x[:, 0])[:, None]
-
-
-def certify_univariate(draft: Draft, function: Function) -> Certificate:
-    """The exact sup error on the function's interval, float32 arithmetic of the frozen network included."""
-    (net,) = folded(draft)
-    line = propagate(net, function.low, function.high)
-    _, upper = sup_error(line.x, line.y[:, 0], function.f, function.curvature)
-    rounding = float(line.rounding.max())
-    return Certificate("exact", np.array([upper + rounding]), {"pieces": upper, "float32": rounding})
 
 
 def univariate_ticket(

@@ -51,7 +51,8 @@ def unreachable_rate(n: int, eps: float, *, distribution: Distribution = "unifor
     """P(all elements of the target's sign together stay eps or more short of it), for a target U(-1, 1).
 
     Nothing is simulated: the distribution of the sum of the right-signed elements, truncated to [0, 1], is convolved on
-    a lattice of 1,024 steps. For uniform elements it is the mean over t of 2^-n sum_j C(n, j) (t - eps)^j / j!.
+    a lattice of 1,024 steps. For uniform elements it is, by the law of Irwin and Hall (1927), the mean over t of
+    2^-n sum_j C(n, j) (t - eps)^j / j!.
     """
     _check(n, eps, distribution)
     if eps >= 1:

@@ -113,7 +113,7 @@ def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto")
 
 
 def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engine = "auto") -> Subsets:
-    """The subset of exactly ``size`` terms, 0..6, with the smallest error: exact.
+    """The subset of exactly ``size`` terms, 0..6, with the smallest error: exact, by halves as in Horowitz and Sahni (1974).
 
     Shapes and errors as in ``sparsest``. Raises ``UltError`` too where ``size`` is above n, or where half the pool has
     more than 3 million subsets of that size (n above 186 for size 4, 106 for 5, 76 for 6).
@@ -138,7 +138,7 @@ def low_noise(
 ) -> Subsets:
     """Within eps of the target, the subset whose chosen values have the smallest sum of squares.
 
-    Errors of the chosen terms' inputs are amplified by the terms, so small terms are worth more than few. Arguments as in
+    For the copies of Burkholz (2022), whose errors the chosen terms amplify: small terms are worth more than few. Arguments as in
     ``sparsest``. Looks at every subset of up to ``max_size`` terms, or of as many as leave 2^20 subsets to look at (5 terms
     from n = 32 on, 3 at n = 100). A target that none of them reaches gets the answer of ``sparsest``.
     """
