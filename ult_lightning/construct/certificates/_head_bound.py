@@ -36,7 +36,9 @@ def head_bound(ticket: Ticket, weights: Floats, biases: Floats, task: Any) -> Fl
         return None
     family = config.get("family")
     if family == "polynomial" and hasattr(form, "exponents"):
-        rest = _polynomial_rest(_exponents(config), weights, biases, form)
+        rows = config.get("exponents")
+        exponents = monomials(int(config["inputs"]), int(config["degree"])) if rows is None else np.array(rows)
+        rest = _polynomial_rest(exponents, weights, biases, form)
     elif family == "fourier" and hasattr(form, "frequencies"):
         rest = _fourier_rest(certificate, weights, biases, form)
     else:
@@ -44,12 +46,6 @@ def head_bound(ticket: Ticket, weights: Floats, biases: Floats, task: Any) -> Fl
     size = np.abs(weights).sum(1) + np.abs(biases)
     total: Floats = np.abs(weights) @ bounds + rest + _SLACK * (1.0 + size)
     return total
-
-
-def _exponents(config: dict[str, Any]) -> Ints:
-    if "exponents" in config:
-        return np.array(config["exponents"], dtype=np.int64)
-    return monomials(int(config["inputs"]), int(config["degree"]))
 
 
 def _polynomial_rest(exponents: Ints, weights: Floats, biases: Floats, form: Any) -> Floats:

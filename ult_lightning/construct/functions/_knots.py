@@ -71,6 +71,11 @@ def chain_widths(pieces: int, wide: int, style: str) -> tuple[int, ...]:
     return wide, math.ceil(1.25 * pieces) + 2, wide
 
 
+def pieces_within(widths: tuple[int, ...]) -> int:
+    """How many linear pieces a chain of these hidden widths holds; of one random layer, how many most likely."""
+    return widths[1] if len(widths) == 3 else widths[0] // 4
+
+
 def candidates(layers: tuple[Layer, ...], scale: float, *, slopes: int = 6, biases: int = 6) -> Candidates:
     """All candidates of one random layer ("direct") or two; the net's input is ``scale`` x >= 0.
 

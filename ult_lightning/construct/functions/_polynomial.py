@@ -22,7 +22,7 @@ from ult_lightning.construct.certificates._certificate import Certificate, Map, 
 from ult_lightning.construct.certificates._piecewise_linear import PiecewiseLinear, gamma, propagate, refine, sup_error
 from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, construct, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
-from ult_lightning.construct.functions._knots import chain_widths
+from ult_lightning.construct.functions._knots import chain_widths, pieces_within
 from ult_lightning.construct.functions._linear_map import build_linear
 from ult_lightning.construct.functions._smooth_functions import Function, negative_exp
 from ult_lightning.tickets import InputSpec, Ticket
@@ -192,7 +192,7 @@ class _Monomials(Basis[PolynomialPlan]):
     def finer(self, plan: PolynomialPlan, excess: float) -> PolynomialPlan:
         """More pieces, as far as the knot layers go, then tighter tolerances."""
         grow = min(1.5, 1.02 * math.sqrt(excess))
-        tops = [widths[1] if len(widths) == 3 else widths[0] // 4 for widths in (plan.log, plan.exp)]
+        tops = pieces_within(plan.log), pieces_within(plan.exp)
         pieces = [max(n, min(top, math.ceil(n * grow))) for n, top in zip(plan.pieces, tops, strict=True)]
         if tuple(pieces) == plan.pieces and plan.tolerance > 0.1:
             exponent_tolerance = plan.exponent_tolerance / 2

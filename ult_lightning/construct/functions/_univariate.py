@@ -14,7 +14,7 @@ from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct.certificates._certificate import Certificate, exact_certificate, folded
 from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, construct, explain_plan, prune_mother
 from ult_lightning.construct.functions._chain import build_chain
-from ult_lightning.construct.functions._knots import chain_widths
+from ult_lightning.construct.functions._knots import chain_widths, pieces_within
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
 from ult_lightning.tickets import Ticket
 
@@ -90,8 +90,7 @@ class _OneFunction(Basis[UnivariatePlan]):
 
     def finer(self, plan: UnivariatePlan, excess: float) -> UnivariatePlan:
         """More pieces, as far as the knot layer goes, then a tighter tolerance."""
-        most = plan.chain[1] if len(plan.chain) == 3 else plan.chain[0] // 4
-        pieces = min(most, math.ceil(plan.pieces * min(1.5, 1.02 * math.sqrt(excess))))
+        pieces = min(pieces_within(plan.chain), math.ceil(plan.pieces * min(1.5, 1.02 * math.sqrt(excess))))
         if pieces <= plan.pieces:
             return replace(plan, tolerance=plan.tolerance / 2) if plan.tolerance > 0.05 else plan
         return replace(plan, pieces=pieces)

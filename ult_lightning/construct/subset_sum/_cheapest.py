@@ -59,14 +59,7 @@ def cheapest(
     return best
 
 
-def serve(
-    values: Floats,
-    kept: Ints,
-    new: Ints,
-    every: Ints,
-    target: float,
-    tolerance: float,
-) -> tuple[Ints, float]:
+def serve(values: Floats, kept: Ints, new: Ints, every: Ints, target: float, tolerance: float) -> tuple[Ints, float]:
     """The elements of ``values`` (n,) whose sum serves the target, and its error.
 
     The choice of `cheapest` among the elements ``kept`` and ``new``, or, where that misses ``tolerance``, of `sparsest` among

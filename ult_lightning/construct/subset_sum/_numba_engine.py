@@ -22,10 +22,6 @@ _BITS = 62
 _PACKED = 15
 
 
-def by_size(pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats) -> None:
-    _by_size(pools, targets, eps, first, last, chosen, errors)
-
-
 def min_error(pools: Floats, targets: Floats) -> Bools:
     chosen = _none(pools, targets)
     _meet(pools, targets, np.zeros(len(targets)), False, chosen)
@@ -113,9 +109,7 @@ def _closest(values: Floats, target: float, size: int, best: float, members: Int
 
 
 @compiled
-def _by_size(
-    pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats
-) -> None:
+def by_size(pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats) -> None:
     members = np.empty(last, np.int64)
     order = np.argsort(pools[0])
     values = pools[0][order]

@@ -59,7 +59,14 @@ class _Kernels(Protocol):
     """
 
     def by_size(
-        self, pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats
+        self,
+        pools: Floats,
+        targets: Floats,
+        eps: Floats,
+        first: Ints,
+        last: int,
+        chosen: Bools,
+        errors: Floats,
     ) -> None: ...
     def min_error(self, pools: Floats, targets: Floats) -> Bools: ...
     def fewest(self, pools: Floats, targets: Floats, eps: Floats) -> Bools: ...
