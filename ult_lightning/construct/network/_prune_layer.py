@@ -21,13 +21,15 @@ _LOW_NOISE_TERMS = 3
 @dataclass(frozen=True)
 class Source:
     """Where a layer finds its inputs: per target input i the mother's channels ``channels[i]``, each carrying ``factors[i]``
-    times that input, and the channels ``constant_channels`` that carry ``constants`` whatever the input is.
+    times that input, and the channels ``constant_channels`` that carry ``constants`` whatever the input is. ``auxiliary``: the
+    layer of these channels where it is none of the target's.
     """
 
     channels: Sequence[Ints]
     factors: Sequence[Floats]
     constant_channels: Ints
     constants: Floats
+    auxiliary: Layer | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def auxiliary(layer: Layer, inputs: int, block: int, constants: int) -> Source:
     for i, channel in enumerate(channels):
         flat.weight_mask[channel, i] = True
     layer.bias_mask[fixed] = True
-    return Source(channels, [flat.u[c, i] for i, c in enumerate(channels)], fixed, layer.v[fixed])
+    return Source(channels, [flat.u[c, i] for i, c in enumerate(channels)], fixed, layer.v[fixed], layer)
 
 
 def _assign(u: Floats, block: int) -> Ints:
