@@ -26,7 +26,7 @@ from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, 
 from ult_lightning.construct.functions._chain import build_chain
 from ult_lightning.construct.functions._knots import chain_widths
 from ult_lightning.construct.functions._linear_map import build_linear
-from ult_lightning.construct.functions._smooth_functions import TriangleWave, minus_cosine
+from ult_lightning.construct.functions._smooth_functions import minus_cosine, triangle_wave
 from ult_lightning.tickets import InputSpec, Ticket
 
 _IN_SCALE, _OUT_SCALE = 0.35, 0.2
@@ -186,7 +186,7 @@ class _Waves(Basis[FourierPlan]):
             wave, in_scale = minus_cosine(0.5), 1.0
             pieces = math.ceil(plan.pieces_per_period / 2)
             missed += build_chain(
-                TriangleWave(math.ceil(2 * high) / 2),
+                triangle_wave(math.ceil(2 * high) / 2),
                 draft.stage("fold"),
                 math.ceil(2 * high),
                 tolerance=plan.tolerance * wave.best_error(pieces) / (2 * math.pi),
