@@ -25,7 +25,8 @@ def monomials(inputs: int, degree: int) -> Ints:
 def monomial_values(x: Floats, exponents: Ints) -> Floats:
     """prod_i ((1 + x_i) / 2)^r_ji of points (n, d) in [0, 1]^d for ``exponents`` (k, d): (n, k), in float64.
 
-    The features of the polynomial family of Burkholz et al. 2022, in the variable (1 + x) / 2 that keeps logarithms finite.
+    The features of the polynomial family of Burkholz et al. 2022, in the variable (1 + x) / 2 whose logarithm is
+    finite.
     """
     values: Floats = np.exp(np.log(0.5 * (1.0 + x)) @ exponents.T.astype(np.float64))
     return values

@@ -72,7 +72,7 @@ class HeadPath:
 
 
 def unstandardised(values: Sequence[float], weights: Tensor, biases: Tensor, mean: Tensor, inverse: Tensor) -> HeadPath:
-    """The path of heads W z + c on z = (x - mean) * inverse as heads on x: weights (l, k, d) and biases (l, k) float64."""
+    """Heads W z + c on z = (x - mean) * inverse as a path on x; weights (l, k, d) and biases (l, k) are float64."""
     folded = weights * inverse
     return HeadPath(tuple(values), folded.float().contiguous(), (biases - folded @ mean).float())
 

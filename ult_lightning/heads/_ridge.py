@@ -165,8 +165,8 @@ def _apply(reflectors: Floats, tau: Floats, columns: Floats, trans: str) -> Floa
 
 
 def ridge_path(statistics: RidgeStatistics, lambdas: Sequence[float] = LAMBDAS) -> HeadPath:
-    """The heads of all ``lambdas``, largest first, from accumulated statistics: ridge regression (Hoerl and Kennard 1970) in
-    its primal form, (Z^T Z + lambda n I) W = Z^T Y, for n >= d.
+    """The heads of all ``lambdas``, largest first, from accumulated statistics: ridge regression (Hoerl and Kennard
+    1970) in its primal form, (Z^T Z + lambda n I) W = Z^T Y, for n >= d.
     """
     mean, gram, class_sums, counts = statistics.moments()
     inverse = inverse_std(gram.diagonal() / statistics.n, mean)

@@ -70,8 +70,8 @@ def _width(options: Options) -> Iterator[Point]:
 
 
 def _scaled(chosen: dict[str, Any], scale: float, pieces: tuple[int, int], seed: int) -> Result:
-    """The certified error of one mother: 200 units (500 in the exponential) times ``scale`` in every layer but those of the
-    knots, which fit their number.
+    """The certified error of one mother: 200 units (500 in the exponential) times ``scale`` in every layer but those of
+    the knots, which fit their number.
     """
     narrow, wide = (max(1, round(scale * width)) for width in (200, 500))
     knots = [() if chosen["style"] == "direct" else (int(np.ceil(1.25 * n)) + 2,) for n in pieces]

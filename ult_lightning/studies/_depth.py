@@ -1,4 +1,6 @@
-"""The study of depth: a network trained on digits and cut to 10 % of its weights, rebuilt by two layers for one or by copies."""
+"""The study of depth: a network trained on digits and cut to 10 % of its weights, rebuilt by two layers for one or by
+copies.
+"""
 
 from __future__ import annotations
 

@@ -107,9 +107,9 @@ class CubeOptions(BasisOptions):
 class Basis(ABC, Generic[Plan]):
     """Functions of d variables, one per feature, and how a mother is pruned to them by a plan of widths and tolerances.
 
-    ``net``: the mother's net, which is the family's name too; ``net_options``: its options beside widths; ``parts``: the
-    fields of a plan that are widths; ``pieces``: the one that counts linear pieces; ``wanted``: the functions in words;
-    ``inputs``: d; ``interval``: the range of every variable; ``domain``: that of them all, in words.
+    ``net``: the mother's net, which is the family's name too; ``net_options``: its options beside widths; ``parts``:
+    the fields of a plan that are widths; ``pieces``: the one that counts linear pieces; ``wanted``: the functions in
+    words; ``inputs``: d; ``interval``: the range of every variable; ``domain``: that of them all, in words.
     """
 
     net: ClassVar[str]
@@ -174,8 +174,8 @@ def prune_mother(
 ) -> Ticket:
     """The ticket of one mother for all functions of the basis, by ``plan``, or what the laws and the options say.
 
-    ``input``: what feeds the network; None: as the options say. Raises `ConstructError` where no plan is good enough; the
-    mother is never drawn again.
+    ``input``: what feeds the network; None: as the options say. Raises `ConstructError` where no plan is good enough;
+    the mother is never drawn again.
     """
     start = time.perf_counter()
     begun, eps = _first_plan(basis, options) if plan is None else (plan, options.eps)
@@ -206,7 +206,7 @@ def prune_mother(
 
 
 def _first_plan(basis: Basis[Plan], options: BasisOptions) -> tuple[Plan, float | None]:
-    """The plan that the laws choose, with the entries that the options state; and the limit of the certificate, if any."""
+    """The plan that the laws choose, with the entries that the options state; and the certificate's limit, if any."""
     eps = options.eps or options.default_eps
     plan = basis.plan(eps, options.style)
     stated = {entry.name: getattr(options, entry.name, None) for entry in fields(plan)}

@@ -94,7 +94,8 @@ class FourierPlan:
 def plan_fourier(rows: Ints, eps: float, *, fold: bool = False, style: Style = FourierOptions.style) -> FourierPlan:
     """Widths, pieces and tolerances for features of the frequencies ``rows`` (k / 2, d) within ``eps``.
 
-    Source: the construction for Fourier bases of Burkholz et al. 2022, with the error law 1.435 / N^2 of N pieces per period.
+    Source: the construction for Fourier bases of Burkholz et al. 2022, with the error law 1.435 / N^2 of N pieces per
+    period.
     """
     tolerance = 0.5
     inputs = rows.shape[1]

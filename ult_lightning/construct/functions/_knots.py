@@ -20,9 +20,9 @@ _STEEP = 0.05  # units of a smaller slope would need large coefficients
 @dataclass(frozen=True)
 class Candidates:
     """Ways to make knots, one per entry: the unit (column of the next layer), slope w > 0 and place tau in x, its side
-    (``left``: the unit is active for x < tau), how many parameters it costs beyond those all share, and what it is made of:
-    ``first``, the unit of the layer before that gives the slope, ``own``, whether its own bias is kept, and ``terms``, the
-    units of the layer before whose biases are added, as a place in ``sums``.
+    (``left``: the unit is active for x < tau), how many parameters it costs beyond those all share, and what it is made
+    of: ``first``, the unit of the layer before that gives the slope, ``own``, whether its own bias is kept, and
+    ``terms``, the units of the layer before whose biases are added, as a place in ``sums``.
     """
 
     layers: tuple[Layer, ...]
@@ -79,9 +79,9 @@ def pieces_within(widths: tuple[int, ...]) -> int:
 def candidates(layers: tuple[Layer, ...], scale: float, *, slopes: int = 6, biases: int = 6) -> Candidates:
     """All candidates of one random layer ("direct") or two; the net's input is ``scale`` x >= 0.
 
-    Unit r of the second layer takes its slope from one unit of the first (whose bias is pruned) and its shift from its own
-    bias and at most two units of the first whose weight is pruned: relu(b) = b for b > 0. All share those few units. Of one
-    layer, the units are as they are, with their bias or without it.
+    Unit r of the second layer takes its slope from one unit of the first (whose bias is pruned) and its shift from its
+    own bias and at most two units of the first whose weight is pruned: relu(b) = b for b > 0. All share those few
+    units. Of one layer, the units are as they are, with their bias or without it.
     """
     *before, here = layers
     up, ready = _shared_units(before[0], slopes, biases) if before else (np.zeros(1, np.int64), np.zeros(0, np.int64))
@@ -111,7 +111,7 @@ def candidates(layers: tuple[Layer, ...], scale: float, *, slopes: int = 6, bias
 
 
 def _shared_units(first: Layer, slopes: int, biases: int) -> tuple[Ints, Ints]:
-    """The units of the first layer that give slopes, the steepest ones, and those that give biases, a spread of them."""
+    """The units of the first layer that give slopes, the steepest ones, and a spread of those that give biases."""
     up = np.flatnonzero(first.u[:, 0] > 0)
     up = up[np.argsort(-first.u[up, 0])][:slopes]
     ready = np.setdiff1d(np.flatnonzero(first.v > 0), up)

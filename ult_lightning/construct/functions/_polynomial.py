@@ -130,8 +130,8 @@ def exponential(exponents: Ints) -> Function:
 
 
 def plan_polynomial(exponents: Ints, eps: float, *, style: Style = PolynomialOptions.style) -> PolynomialPlan:
-    """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``: the construction for polynomials of
-    Burkholz et al. 2022, with the error law of `Function.best_error` for its two chains.
+    """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``: the construction for
+    polynomials of Burkholz et al. 2022, with the error law of `Function.best_error` for its two chains.
 
     The log chain costs S a / N^2 and the exp chain b / M^2 of the error; N + M is smallest for N : M = (S a)^(1/3) : b^(1/3).
     Widths grow with log(1 / eps), as subset sums need.

@@ -20,9 +20,9 @@ _LOW_NOISE_TERMS = 3
 
 @dataclass(frozen=True)
 class Source:
-    """Where a layer finds its inputs: per target input i the mother's channels ``channels[i]``, each carrying ``factors[i]``
-    times that input, and the channels ``constant_channels`` that carry ``constants`` whatever the input is. ``auxiliary``: the
-    layer of these channels where it is none of the target's.
+    """Where a layer finds its inputs: per target input i the mother's channels ``channels[i]``, each carrying
+    ``factors[i]`` times that input, and the channels ``constant_channels`` that carry ``constants`` whatever the input
+    is. ``auxiliary``: the layer of these channels where it is none of the target's.
     """
 
     channels: Sequence[Ints]

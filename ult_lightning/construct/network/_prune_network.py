@@ -21,7 +21,7 @@ from ult_lightning.construct.network._prune_layer import Solved, Source, auxilia
 
 @dataclass(frozen=True)
 class _Pruned:
-    """A layer that is pruned: where it finds its inputs, ``rows`` (units, copies) of its units, and which copies are ``good``."""
+    """A pruned layer: where it finds its inputs, ``rows`` (units, copies) of its units, which copies are ``good``."""
 
     layer: Layer
     source: Source

@@ -1,7 +1,7 @@
 """The numba engine of the subset sums: sizes by enumeration down to two pointers, else sorted sums of both halves.
 
-Imported only where numba is installed; shapes and meaning as in the NumPy engine. A subset within a half is a code: one bit
-per member in halves of up to 62 values, else 15 bits per member (then at most 4 members are asked for).
+Imported only where numba is installed; shapes and meaning as in the NumPy engine. A subset within a half is a code: one
+bit per member in halves of up to 62 values, else 15 bits per member (then at most 4 members are asked for).
 """
 
 from __future__ import annotations
@@ -210,7 +210,9 @@ def _mark(code: int, size: int, h: int, shift: int, row: Bools) -> None:
 
 @compiled
 def _meet(pools: Floats, targets: Floats, eps: Floats, by_size: bool, chosen: Bools) -> None:
-    """The smallest error of all 2^n subsets by two pointers; ``by_size`` fewest terms first, and no more once within eps."""
+    """The smallest error of all 2^n subsets by two pointers; ``by_size`` fewest terms first, and no more once within
+    eps.
+    """
     n = pools.shape[1]
     half = n // 2
     for row in range(targets.shape[0]):

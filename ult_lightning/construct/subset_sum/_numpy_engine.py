@@ -19,8 +19,8 @@ _COMMON = 1 << 18
 
 
 def by_size(pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats) -> None:
-    """Subsets of ``first`` (m,) to ``last`` terms, fewest first until one is within eps: closer ones replace, in place, the
-    subsets ``chosen`` (m, n) with their ``errors`` (m,).
+    """Subsets of ``first`` (m,) to ``last`` terms, fewest first until one is within eps: closer ones replace, in place,
+    the subsets ``chosen`` (m, n) with their ``errors`` (m,).
     """
     for size in range(int(first.min()), last + 1):
         rows = np.flatnonzero((first <= size) & (errors > eps))

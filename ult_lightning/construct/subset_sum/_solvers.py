@@ -55,7 +55,8 @@ class Subsets:
 class _Kernels(Protocol):
     """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n).
 
-    ``by_size`` improves in place; ``fewest`` takes pools of up to 22 values, ``quietest`` chooses nothing where it finds nothing.
+    ``by_size`` improves in place; ``fewest`` takes pools of up to 22 values, ``quietest`` chooses nothing where it
+    finds nothing.
     """
 
     def by_size(
@@ -120,7 +121,8 @@ def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto")
 
 
 def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engine = "auto") -> Subsets:
-    """The subset of exactly ``size`` terms, 0..6, with the smallest error: exact, by halves as in Horowitz and Sahni (1974).
+    """The subset of exactly ``size`` terms, 0..6, with the smallest error: exact, by halves as in Horowitz and Sahni
+    (1974).
 
     Shapes and errors as in ``sparsest``. Raises ``UltError`` too where ``size`` is above n, or where half the pool has
     more than 3 million subsets of that size (n above 186 for size 4, 106 for 5, 76 for 6).
@@ -145,9 +147,10 @@ def low_noise(
 ) -> Subsets:
     """Within eps of the target, the subset whose chosen values have the smallest sum of squares.
 
-    For the copies of Burkholz (2022), whose errors the chosen terms amplify: small terms are worth more than few. Arguments as in
-    ``sparsest``. Looks at every subset of up to ``max_size`` terms, or of as many as leave 2^20 subsets to look at (5 terms
-    from n = 32 on, 3 at n = 100). A target that none of them reaches gets the answer of ``sparsest``.
+    For the copies of Burkholz (2022), whose errors the chosen terms amplify: small terms are worth more than few.
+    Arguments as in ``sparsest``. Looks at every subset of up to ``max_size`` terms, or of as many as leave 2^20 subsets
+    to look at (5 terms from n = 32 on, 3 at n = 100). A target that none of them reaches gets the answer of
+    ``sparsest``.
     """
     pools, wanted = _problems(values, targets)
     tolerance = as_tolerance(eps, len(wanted))
