@@ -21,9 +21,8 @@ from ult_lightning.construct._index_sets import monomial_values, monomials
 from ult_lightning.construct.certificates._certificate import Certificate, Map, exact_certificate, folded
 from ult_lightning.construct.certificates._piecewise_linear import PiecewiseLinear, gamma, propagate, refine, sup_error
 from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, construct, explain_plan, prune_mother
-from ult_lightning.construct.functions._chain import build_chain
+from ult_lightning.construct.functions._coefficients import build_chain, build_linear
 from ult_lightning.construct.functions._knots import chain_widths, pieces_within
-from ult_lightning.construct.functions._linear_map import build_linear
 from ult_lightning.construct.functions._smooth_functions import Function, negative_exp
 from ult_lightning.tickets import InputSpec, Ticket
 

@@ -13,7 +13,7 @@ from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct.certificates._certificate import Certificate, exact_certificate, folded
 from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, construct, explain_plan, prune_mother
-from ult_lightning.construct.functions._chain import build_chain
+from ult_lightning.construct.functions._coefficients import build_chain
 from ult_lightning.construct.functions._knots import chain_widths, pieces_within
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
 from ult_lightning.tickets import Ticket

@@ -1,4 +1,4 @@
-"""A function of one variable out of the random weights of a pointwise chain, by subset sums with error feedback.
+"""A function of one variable out of the random weights of a pointwise chain, and a linear map out of two layers.
 
 Units of the knot layer give features phi_n(x) >= 0. Unit k of the next layer adds up features through *positive* weights
 only, so that its ReLU changes nothing, and the output weighs unit k by U4[k]: feature n has the pool
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct.functions._knots import Candidates, Knots, candidates, choose_knots
 from ult_lightning.construct.functions._smooth_functions import Function, minimax_values
@@ -151,3 +152,36 @@ class _Path:
     def _constant(self, at: float, target: float) -> float:
         allowed = self.tolerance / self._weight(at - 1e-9, at)
         return self.coefficients.realise(target, None, allowed)
+
+
+def build_linear(
+    wanted: Floats,
+    first: Layer,
+    second: Layer,
+    tolerance: float,
+    *,
+    reserved: Ints | None = None,
+) -> tuple[Floats, tuple[float, ...]]:
+    """Keep what makes ``wanted`` (k, d), for inputs >= 0, from two layers: (map made (k, d), misses in tolerances).
+
+    Hidden unit h serves one input i, through a positive weight that is paid once; entry (j, i) is a subset of
+    {second[j, h] first[h, i]}. Targets are served in the order of their size. ``reserved`` units are left alone.
+    """
+    made, missed = np.zeros(wanted.shape), []
+    owner = np.full(len(first.v), -1)
+    if reserved is not None:
+        owner[reserved] = -2
+    order = sorted(zip(*np.nonzero(wanted), strict=True), key=lambda place: -abs(wanted[place]))
+    for j, i in order:
+        values = first.u[:, i] * second.u[j]
+        positive = first.u[:, i] > 0
+        mine, free = np.flatnonzero((owner == i) & positive), np.flatnonzero((owner == -1) & positive)
+        every = np.concatenate([mine, free])
+        units, error = serve(values, mine, free, every, float(wanted[j, i]), tolerance)
+        if error > tolerance:
+            missed.append(error / tolerance)
+        owner[units] = i
+        first.weight_mask[units, i] = True
+        second.weight_mask[j, units] = True
+        made[j, i] = values[units].sum()
+    return made, tuple(missed)
