@@ -91,11 +91,11 @@ def test_min_error_equals_mixed_integer_programming(n: int) -> None:
         # minimise the last variable, e, with -e <= values x - target <= e
         rows = LinearConstraint(np.array([[*row, -1.0], [*row, 1.0]]), [-np.inf, target], [target, np.inf])
         bounds = Bounds(np.zeros(n + 1), [*np.ones(n), 10.0])
-        found = milp([*np.zeros(n), 1.0], constraints=rows, integrality=[*np.ones(n), 0], bounds=bounds)
-        chosen = found.x[:n].round()
+        solution = milp([*np.zeros(n), 1.0], constraints=rows, integrality=[*np.ones(n), 0], bounds=bounds)
+        chosen = solution.x[:n].round()
         exact = min_error(row, [target]).errors[0]
         assert exact <= abs(row @ chosen - target) + 1e-12
-        assert exact == pytest.approx(found.x[-1], abs=2e-6)  # milp is exact to its feasibility tolerance
+        assert exact == pytest.approx(solution.x[-1], abs=2e-6)  # milp is exact to its feasibility tolerance
 
 
 @needs_both
