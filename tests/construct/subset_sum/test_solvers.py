@@ -292,10 +292,12 @@ def test_bad_input_is_one_sentence(call: Any, message: str) -> None:
 
 def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     """What numba is for is said where it is missing; "auto" then means NumPy."""
+    _solvers.kernels_of.cache_clear()
     monkeypatch.setattr(_solvers, "find_spec", lambda name: None)
     with pytest.raises(UltError, match=r"pip install 'ult_lightning\[fast\]'"):
         min_error(POOL, [0.3], engine="numba")
     calls = []
     monkeypatch.setattr(_numpy_engine, "min_error", lambda *given: calls.append(given) or np.zeros((1, 9), bool))
     min_error(POOL, [0.3])
+    _solvers.kernels_of.cache_clear()
     assert len(calls) == 1

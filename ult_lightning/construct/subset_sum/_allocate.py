@@ -19,7 +19,8 @@ from ult_lightning.construct.subset_sum._solvers import (
     check_size,
     fits,
     fixed_size,
-    sparsest,
+    kernels_of,
+    sparsest_within,
 )
 
 _MIXED_SUMS = 300_000
@@ -106,7 +107,8 @@ class _State:
         engine: Engine,
     ) -> None:
         self.values, self.kept, self.targets, self.eps = values, kept, targets, eps
-        self.costs, self.max_size, self.engine = np.where(kept, costs[1], costs[0]), max_size, engine
+        self.costs, self.max_size = np.where(kept, costs[1], costs[0]), max_size
+        self.engine, self.kernels = engine, kernels_of(engine)
         self.owner = np.full(len(values), -1)
         self.chosen = [np.empty(0, dtype=np.intp)] * len(targets)
         sizes = [(old, new) for old in range(max_size + 1) for new in range(max_size + 1 - old) if old + new]
@@ -166,8 +168,9 @@ class _State:
                 if error <= eps:
                     members.sort()
                     return members
-        best = sparsest(self.values[free], [target], eps, max_size=self.max_size, engine=self.engine)
-        return np.asarray(free[best.chosen[0]])
+        pool = self.values[free][None]
+        (best,) = sparsest_within(self.kernels, pool, np.array([target]), np.array([eps]), self.max_size)
+        return np.asarray(free[best])
 
     def _of_sizes(self, old: Indices, new: Indices, few: int, others: int, target: float) -> tuple[float, Indices]:
         """The best subset with so many kept and so many new members; an infinite error where there are too many."""

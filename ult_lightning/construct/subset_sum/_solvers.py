@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from math import comb
@@ -52,7 +53,7 @@ class Subsets:
         return self.errors <= np.asarray(eps, dtype=np.float64)
 
 
-class _Kernels(Protocol):
+class Kernels(Protocol):
     """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n).
 
     ``by_size`` improves in place; ``fewest`` takes pools of up to 22 values, ``quietest`` chooses nothing where it
@@ -104,8 +105,8 @@ def sparsest(
     pools, wanted = _problems(values, targets)
     tolerance = as_tolerance(eps, len(wanted))
     check_size("max_size", max_size, least=1)
-    kernels = _kernels(engine)
-    return _solved(pools, wanted, lambda pool, t, part: _sparsest(kernels, pool, t, tolerance[part], max_size))
+    kernels = kernels_of(engine)
+    return _solved(pools, wanted, lambda pool, t, part: sparsest_within(kernels, pool, t, tolerance[part], max_size))
 
 
 def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto") -> Subsets:
@@ -116,7 +117,7 @@ def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto")
     pools, wanted = _problems(values, targets)
     if pools.shape[1] > MOST_VALUES:
         raise fault("values", pools.shape[1], f"at most {MOST_VALUES} per target", "sparsest takes larger pools")
-    kernels = _kernels(engine)
+    kernels = kernels_of(engine)
     return _solved(pools, wanted, lambda pool, t, _: kernels.min_error(pool, t))
 
 
@@ -133,7 +134,7 @@ def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engi
         raise fault("size", size, f"at most the {pools.shape[1]} values of a pool")
     if not fits(pools.shape[1], size):
         raise fault("values", pools.shape[1], f"fewer per target for size {size}", "or choose a smaller size")
-    kernels = _kernels(engine)
+    kernels = kernels_of(engine)
     return _solved(pools, wanted, lambda pool, t, _: _of_size(kernels, pool, t, size))
 
 
@@ -155,13 +156,13 @@ def low_noise(
     pools, wanted = _problems(values, targets)
     tolerance = as_tolerance(eps, len(wanted))
     check_size("max_size", max_size, least=1)
-    kernels = _kernels(engine)
+    kernels = kernels_of(engine)
 
     def solve(pool: Floats, t: Floats, part: slice) -> Bools:
         chosen = kernels.quietest(pool, t, tolerance[part], noise_size)
         missed = ~chosen.any(1) & (np.abs(t) > tolerance[part])
         if missed.any():
-            chosen[missed] = _sparsest(kernels, _pick(pool, missed), t[missed], tolerance[part][missed], max_size)
+            chosen[missed] = sparsest_within(kernels, _pick(pool, missed), t[missed], tolerance[part][missed], max_size)
         return chosen
 
     counts = np.cumsum([comb(pools.shape[1], size) for size in range(min(max_size, pools.shape[1]) + 1)])
@@ -174,12 +175,18 @@ def fits(n: int, size: int) -> bool:
     return comb(n - n // 2, min(size, n - n // 2)) <= _HALF_SUMS
 
 
-def _sparsest(kernels: _Kernels, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools:
+@cache
+def _largest_searched(n: int, max_size: int) -> int:
+    return max(size for size in range(1, min(max_size, n) + 1) if size == 1 or fits(n, size))
+
+
+def sparsest_within(kernels: Kernels, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools:
+    """What ``sparsest`` chooses (m, n), for arguments that have been checked."""
     n = pools.shape[1]
     least, right = _reach(pools, targets, eps)
     chosen: Bools = right & (least > n)[:, None]
     errors = np.abs(targets)
-    searched = max(size for size in range(1, min(max_size, n) + 1) if size == 1 or fits(n, size))
+    searched = _largest_searched(n, max_size)
     kernels.by_size(pools, targets, eps, np.maximum(least, 1), searched, chosen, errors)
     rows = np.flatnonzero((least <= n) & (errors > eps))
     if len(rows) and n <= _WHOLE:
@@ -194,7 +201,7 @@ def _sparsest(kernels: _Kernels, pools: Floats, targets: Floats, eps: Floats, ma
     return chosen
 
 
-def _of_size(kernels: _Kernels, pools: Floats, targets: Floats, size: int) -> Bools:
+def _of_size(kernels: Kernels, pools: Floats, targets: Floats, size: int) -> Bools:
     m = len(targets)
     chosen, errors = np.zeros((m, pools.shape[1]), dtype=np.bool_), np.full(m, np.inf)
     if size:
@@ -204,15 +211,18 @@ def _of_size(kernels: _Kernels, pools: Floats, targets: Floats, size: int) -> Bo
 
 def _reach(pools: Floats, targets: Floats, eps: Floats) -> tuple[Ints, Bools]:
     """The fewest terms that may come within eps of each target (m,), n + 1 where none can, and who has its sign (m, n)."""
-    signed = pools * np.sign(targets)[:, None]
-    sums = np.cumsum(np.sort(np.maximum(signed, 0.0), axis=1)[:, ::-1], axis=1)
+    negated = pools * -np.sign(targets)[:, None]
+    right = negated < 0
+    sums = np.minimum(negated, 0.0, out=negated)
+    sums.sort(axis=1)
+    np.cumsum(sums, axis=1, out=sums)
     need = np.abs(targets) - eps
     need -= _ROUNDING * (np.abs(targets) + eps)
-    least = (sums < need[:, None]).sum(1) + (need > 0)
-    return np.where(need > 0, least, 0), signed > 0
+    least = (sums > -need[:, None]).sum(1) + (need > 0)
+    return np.where(need > 0, least, 0), right
 
 
-def _larger(kernels: _Kernels, pool: Floats, target: float, eps: float, searched: int, least: int) -> Indices:
+def _larger(kernels: Kernels, pool: Floats, target: float, eps: float, searched: int, least: int) -> Indices:
     """A subset for a target that none of up to ``searched`` terms reaches; ``least`` is the fewest that may reach it.
 
     The largest values of the target's sign are fixed, ``searched`` terms make up the rest.
@@ -275,14 +285,15 @@ def check_size(argument: str, size: int, *, least: int) -> None:
         raise fault(argument, size, f"a whole number from {least} to {LARGEST_SIZE}")
 
 
-def _kernels(engine: str) -> _Kernels:
+@cache
+def kernels_of(engine: str) -> Kernels:
     if engine not in get_args(Engine):
         raise unknown("engine", engine, get_args(Engine))
     installed = find_spec("numba") is not None
     if engine == "numba" and not installed:
         raise fault("engine", engine, "an engine that is installed", "pip install 'ult_lightning[fast]'")
     name = ("numba" if installed else "numpy") if engine == "auto" else engine
-    return cast(_Kernels, import_module(f"ult_lightning.construct.subset_sum._{name}_engine"))
+    return cast(Kernels, import_module(f"ult_lightning.construct.subset_sum._{name}_engine"))
 
 
 def _solved(pools: Floats, targets: Floats, solve: Callable[[Floats, Floats, slice], Bools]) -> Subsets:
