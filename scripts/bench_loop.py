@@ -97,7 +97,7 @@ def main() -> None:
     line: dict[str, Any] = {"device": device, "precision": precision, "threads": torch.get_num_threads()}
     for net, key in (("conv4", "ratio_bare_conv4"), ("lenet_300_100", "ratio_bare_lenet")):
         steps = 2 if args.smoke else STEPS[net] * (1 if device == "cpu" else 5)
-        rounds = 1 if args.smoke else ROUNDS[net]
+        rounds = 1 if args.smoke else ROUNDS[net] if device == "cpu" else 3
         where = (net, task, steps, device, precision)
         if not args.smoke:
             bare(net, task, 3, device, precision), through_lightning(net, task, 3, device, precision)

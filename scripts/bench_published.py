@@ -30,12 +30,12 @@ from ult_lightning.transfer import transfer
 OPTIONS = {"conv4": {"trunk": "fc"}, "conv6": {"trunk": "fc"}}
 
 
-def load(data: Path, smoke: bool) -> Task:
+def load(data: Path, smoke: bool, cache: Path | None = None) -> Task:
     """CIFAR-10 where its files are, else the JPEG copy; embedded digits for a smoke run."""
     if smoke:
         return load_task({"name": "digits", "train_limit": 64, "valid_limit": 32}, seed=0)
     name = "cifar10" if (data / "cifar-10-batches-py").is_dir() else "cifar10_jpeg"
-    return load_task(name, seed=0, data_dir=data)
+    return load_task(name, seed=0, data_dir=data, cache_dir=cache)
 
 
 def seconds_of(task: Task, spec: MotherSpec, settings: SearchSettings, device: str) -> tuple[FrozenNetwork, float]:
@@ -60,10 +60,10 @@ def run(net: str, task: Task, args: Namespace) -> dict[str, Any]:
     spec = MotherSpec(net, options=options, seed=0)
     task = task.to(device)
     per_epoch = len(Task.stream([task], batch_size=settings.batch_size, seed=0))
-    few = 2 if args.smoke else min(500, args.epochs * per_epoch // 3)
-    # two lengths, so that what happens once does not count as steps
-    (_, short), (_, long) = (seconds_of(task, spec, settings.with_steps(n), device) for n in (few, 2 * few))
-    per_step = max(1e-6, (long - short) / few)
+    few = 2 if args.smoke else min(300, args.epochs * per_epoch // 3)
+    # the first run loads kernels; two lengths, so that what happens once in a run does not count as steps
+    _, (_, short), (_, long) = (seconds_of(task, spec, settings.with_steps(n), device) for n in (few, few, 3 * few))
+    per_step = max(1e-6, (long - short) / (2 * few))
     epochs = min(args.epochs, max(1, int(args.seconds / (per_step * per_epoch))))
     steps = 6 if args.smoke else epochs * per_epoch
     network, seconds = seconds_of(task, spec, settings.with_steps(steps), device)
@@ -86,12 +86,13 @@ def run(net: str, task: Task, args: Namespace) -> dict[str, Any]:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--cache", type=Path, help="folder for the decoded images (default: none is kept)")
     parser.add_argument("--nets", nargs="+", default=["conv4", "conv6", "resnet18"])
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seconds", type=float, default=75.0, help="the most that the search may take")
     args = parser.parse_args()
-    task = load(args.data, args.smoke)
+    task = load(args.data, args.smoke, args.cache)
     for net in args.nets:
         print(json.dumps(run(net, task, args)), flush=True)
 
