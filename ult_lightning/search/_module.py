@@ -63,9 +63,15 @@ class MaskSearch(TrainingStep):
         if not isinstance(settings, SearchSettings):
             settings = SearchSettings(**(settings or {}))
         self.save_hyperparameters(
-            {"spec": spec.to_dict(), "sources": dict(sources), "settings": settings.to_dict(), "steps": steps,
-             "identity": identity}, logger=False,
-        )  # fmt: skip
+            {
+                "spec": spec.to_dict(),
+                "sources": dict(sources),
+                "settings": settings.to_dict(),
+                "steps": steps,
+                "identity": identity,
+            },
+            logger=False,
+        )
         self.settings, self.steps, self.identity = settings, steps, identity
         self.names = list(sources)
         self.mother = build_mother(spec, module)
@@ -227,8 +233,12 @@ class MaskSearch(TrainingStep):
         for key in [k for k in state if k.endswith(".original")]:
             del state[key]
         spent = self.seconds_before + time.perf_counter() - self._began
-        checkpoint["ult"] = {"history": self.history, "validated_step": self.validated_step, "identity": self.identity,
-                             "seconds": spent}  # fmt: skip
+        checkpoint["ult"] = {
+            "history": self.history,
+            "validated_step": self.validated_step,
+            "identity": self.identity,
+            "seconds": spent,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the mother's weights back and the history on.

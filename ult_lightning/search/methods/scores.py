@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ult_lightning.nets import draw_uniform, maskable
-from ult_lightning.search.methods.base import Learner, select
+from ult_lightning.search.methods.method import Learner, select
 from ult_lightning.tickets import Mask, Subnetwork
 
 
