@@ -61,11 +61,11 @@ def measure(mothers: int, make: Callable[[int], Ticket]) -> dict[str, float]:
 
 
 def main() -> None:
-    told = arguments(__doc__).parse_args()
+    args = arguments(__doc__).parse_args()
     function("log", (200, 10, 200), 99)  # imports, and numba's compilation where it is installed
     rows = {}
-    for name, (mothers, make) in list(TICKETS.items())[: 1 if told.smoke else None]:
-        rows[name] = measure(1 if told.smoke else mothers, make)
+    for name, (mothers, make) in list(TICKETS.items())[: 1 if args.smoke else None]:
+        rows[name] = measure(1 if args.smoke else mothers, make)
         print(f"{name:40}", rows[name], flush=True)
     start = time.perf_counter()
     polynomial_ticket(1, 4, plan=FINE, seed=0, init=SCRIPT)

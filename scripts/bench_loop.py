@@ -88,18 +88,18 @@ def bare(net: str, task: Task, steps: int, device: str, precision: str, *, graph
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--device", default="cpu")
-    told = parser.parse_args()
-    device = resolve_device(told.device)
+    args = parser.parse_args()
+    device = resolve_device(args.device)
     precision = "32" if device == "cpu" else "bf16"
     with tempfile.TemporaryDirectory() as cache:
-        task = load_task("digits" if told.smoke else "mnist5k", seed=0, data_dir=cache, cache_dir=cache)
+        task = load_task("digits" if args.smoke else "mnist5k", seed=0, data_dir=cache, cache_dir=cache)
     task = task.to(device)
     line: dict[str, Any] = {"device": device, "precision": precision, "threads": torch.get_num_threads()}
     for net, key in (("conv4", "ratio_bare_conv4"), ("lenet_300_100", "ratio_bare_lenet")):
-        steps = 2 if told.smoke else STEPS[net] * (1 if device == "cpu" else 5)
-        rounds = 1 if told.smoke else ROUNDS[net]
+        steps = 2 if args.smoke else STEPS[net] * (1 if device == "cpu" else 5)
+        rounds = 1 if args.smoke else ROUNDS[net] if device == "cpu" else 3
         where = (net, task, steps, device, precision)
-        if not told.smoke:
+        if not args.smoke:
             bare(net, task, 3, device, precision), through_lightning(net, task, 3, device, precision)
         ratios, graphs, began = [], [], time.perf_counter()
         while len(ratios) < rounds and time.perf_counter() - began < SECONDS:
@@ -107,7 +107,7 @@ def main() -> None:
             ratios.append(lightning / statistics.mean((first, second)))
             text = f"{net}: bare {first / steps * 1e3:.2f} and {second / steps * 1e3:.2f} ms per step, Lightning "
             text += f"{lightning / steps * 1e3:.2f} ms, ratio {ratios[-1]:.3f}"
-            if device != "cpu" or told.smoke:
+            if device != "cpu" or args.smoke:
                 graphs.append(bare(*where, graph=True) / steps)
                 text += f"; graph {graphs[-1] * 1e3:.2f} ms"
             print(text, flush=True)

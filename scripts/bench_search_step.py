@@ -115,7 +115,14 @@ def fastest_dense(spec: MotherSpec, precision: str, x: Tensor, y: Tensor) -> Ste
     return min(steps, key=lambda step: min(seconds(step, device) for _ in range(3)))
 
 
-def searches(spec: MotherSpec, precision: str, batch: list[TaskBatch], device: str, smoke: bool) -> dict[str, Step]:
+def searches(
+    spec: MotherSpec,
+    precision: str,
+    batch: list[TaskBatch],
+    device: str,
+    smoke: bool,
+    compiles: bool,
+) -> dict[str, Step]:
     """The step of ``ult search``, and on a GPU (in a smoke run, anywhere) compiled and as a graph."""
 
     def made(**how: Any) -> Step:
@@ -128,6 +135,7 @@ def searches(spec: MotherSpec, precision: str, batch: list[TaskBatch], device: s
     steps = {"search": made()}
     if device != "cpu" or smoke:
         steps |= {"graph": made(graph=True)}
+    if compiles and (device != "cpu" or smoke):
         try:
             compiled = made(compile="aot_eager" if smoke else "inductor", graph=True)
             compiled()
@@ -155,23 +163,24 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--rounds", type=int, default=11)
-    told = parser.parse_args()
-    device = resolve_device(told.device)
-    size, side = (8, 256) if told.smoke else (128, 2048 if device == "cpu" else 8192)
-    rounds, times = (1, 1) if told.smoke else (told.rounds, 1 if device == "cpu" else 20)
+    args = parser.parse_args()
+    device = resolve_device(args.device)
+    size, side = (8, 256) if args.smoke else (128, 2048 if device == "cpu" else 8192)
+    rounds, times = (1, 1) if args.smoke else (args.rounds, 1 if device == "cpu" else 10)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(size, 3, 32, 32, generator=generator).to(device)
     y = torch.randint(10, (size,), generator=generator).to(device)
-    nets = told.nets or (["conv2"] if told.smoke else ["conv4", "conv2"])
+    nets = args.nets or (["conv2"] if args.smoke else ["conv4", "conv2"])
     batch, main_net = [TaskBatch(x, y, 0)], nets[0]
-    options: dict[str, Any] = {"width": 0.125} if told.smoke else {}
+    options: dict[str, Any] = {"width": 0.125} if args.smoke else {}
     steps: dict[str, Step] = {}
     work: dict[str, int] = {}
     for precision in PRECISIONS:
         for net in nets:
             for trunk in ("fc", "pool") if net == main_net else ("fc",):
                 spec = MotherSpec(net, options={"trunk": trunk, **options})
-                for kind, step in searches(spec, precision, batch, device, told.smoke).items():
+                first = (net, trunk) == (main_net, "fc")
+                for kind, step in searches(spec, precision, batch, device, args.smoke, first).items():
                     steps[f"{kind}/{net}/{trunk}/{precision}"] = step
                 if precision == "32" and net == main_net:
                     steps[f"sorted/{net}/{trunk}/32"] = sorted_step(spec, "32", x, y)
@@ -180,7 +189,7 @@ def main() -> None:
         spec = MotherSpec(main_net, options={"trunk": "fc", **options})
         steps[f"dense/{main_net}/fc/{precision}"] = fastest_dense(spec, precision, x, y)
         steps[f"product/{precision}"], product = matrix_product(device, precision, side)
-    measured = interleaved(steps, device=device, rounds=rounds, times=times)
+    measured = interleaved(steps, device=device, rounds=rounds, times=times, limit=500.0 if device == "cpu" else 25.0)
     middle = medians(measured)
     for name, value in middle.items():
         print(f"{name:28} {1000 * value:9.3f} ms  (min {1000 * min(measured[name]):.3f})")
@@ -196,7 +205,7 @@ def main() -> None:
             best = min(middle[f"{kind}/{net}/fc/{precision}"] for kind in kinds)
             limit[f"{net}/{precision}"] = best / (middle[f"product/{precision}"] * work[net] / product)
     print("ratio_limit " + "  ".join(f"{name} {value:.2f}" for name, value in limit.items()))
-    if told.profile:
+    if args.profile:
         for precision in PRECISIONS:
             profile(steps[f"search/{main_net}/fc/{precision}"], device)
     line = {

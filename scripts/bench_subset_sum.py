@@ -68,11 +68,11 @@ def measure(engine: Engine, smoke: bool) -> dict[str, float]:
 
 
 def main() -> None:
-    told = arguments(__doc__).parse_args()
+    args = arguments(__doc__).parse_args()
     engines: list[Engine] = ["numpy", "numba"] if find_spec("numba") else ["numpy"]
-    line: dict[str, Any] = {"rounds": 1 if told.smoke else ROUNDS}
+    line: dict[str, Any] = {"rounds": 1 if args.smoke else ROUNDS}
     for engine in engines:
-        line |= measure(engine, told.smoke)
+        line |= measure(engine, args.smoke)
     fastest = engines[-1]
     line["min_error24_per_s"] = line[f"min_error24_per_s_{fastest}"]
     line["allocate_s"] = line[f"allocate_s_{fastest}"]

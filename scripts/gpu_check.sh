@@ -61,11 +61,11 @@ gpu_tests
 code=$?
 [ "$code" -eq 0 ] || failed=1
 printf '{"part": "tests", "exit_code": %d, "seconds": %d}\n' "$code" $((SECONDS - start))
-published=("$PYTHON" scripts/bench_published.py --data "$DATA" --device "$device" "${smoke[@]}")
+published=("$PYTHON" scripts/bench_published.py --data "$DATA" --cache "$site/cache" --device "$device" "${smoke[@]}")
 part search_step 70 "$PYTHON" scripts/bench_search_step.py --device "$device" "${smoke[@]}"
-part conv4 105 "${published[@]}" --nets conv4
+part conv4 120 "${published[@]}" --nets conv4 --seconds 85
 part transfer 40 "$PYTHON" scripts/bench_transfer.py --device "$device" "${smoke[@]}"
-part loop 30 "$PYTHON" scripts/bench_loop.py --device "$device" "${smoke[@]}"
-part conv6 105 "${published[@]}" --nets conv6
-part resnet18 60 "${published[@]}" --nets resnet18 --epochs 5 --seconds 30
+part loop 35 "$PYTHON" scripts/bench_loop.py --device "$device" "${smoke[@]}"
+part conv6 105 "${published[@]}" --nets conv6 --seconds 80
+part resnet18 45 "${published[@]}" --nets resnet18 --epochs 5 --seconds 25
 exit "$failed"

@@ -52,7 +52,7 @@ def test_the_wheel_carries_the_configs(wheel: Path, repo: Path) -> None:
     configs = {f"ult_lightning/{path.relative_to(repo)}" for path in (repo / "conf").rglob("*.yaml")}
     assert len(configs) > 10
     assert configs <= names
-    assert "ult_lightning/py.typed" in names
+    assert {"ult_lightning/py.typed", "ult_lightning/report/templates/report.html"} <= names
     assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ult_lightning.base import UltError
-from ult_lightning.base._files import STORE_FORMAT, check_store
+from ult_lightning.base._store import STORE_FORMAT, check_store
 
 
 def test_a_folder_that_is_not_there_is_an_empty_store(tmp_path: Path) -> None:

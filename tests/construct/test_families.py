@@ -79,9 +79,16 @@ def test_a_file_counts_by_its_contents() -> None:
 
 
 def test_the_number_of_inputs_is_what_the_options_say() -> None:
-    assert [PolynomialOptions(**given).dimension() for given in (
-        {}, {"inputs": 3}, {"pool": 3}, {"exponents": [[1, 0], [0, 2]]}, {"exponents": [[1, 0]], "inputs": 3},
-    )] == [1, 3, 9, 2, 3]  # fmt: skip
+    assert [
+        PolynomialOptions(**given).dimension()
+        for given in (
+            {},
+            {"inputs": 3},
+            {"pool": 3},
+            {"exponents": [[1, 0], [0, 2]]},
+            {"exponents": [[1, 0]], "inputs": 3},
+        )
+    ] == [1, 3, 9, 2, 3]
     assert FourierOptions(pool=2, crop=28).input_spec().adapter == "crop28pool2"
     assert CubeOptions().input_spec() is None
 
@@ -90,16 +97,28 @@ def test_the_number_of_inputs_is_what_the_options_say() -> None:
     ("make", "sentence"),
     [
         (lambda: PolynomialOptions(pool=33), "pool: got 33, wanted a whole number at least 1 and at most 32."),
-        (lambda: PolynomialOptions(pool=7, crop=5), "pool: got 7, wanted a whole number from 1 to 5, the side of the images."),
+        (
+            lambda: PolynomialOptions(pool=7, crop=5),
+            "pool: got 7, wanted a whole number from 1 to 5, the side of the images.",
+        ),
         (lambda: FourierOptions(crop=5), "crop: got 5, wanted a pool beside it; say pool=7 crop=28."),
         (lambda: FourierOptions(pool=2, inputs=3), "inputs: got 3, wanted null or 4, since pool=2."),
-        (lambda: FourierOptions(fold=(200,)), "fold: got [200], wanted two or three widths, as in fold=[200,12,200]; three for style=two, two for style=direct."),
+        (
+            lambda: FourierOptions(fold=(200,)),
+            "fold: got [200], wanted two or three widths, as in fold=[200,12,200]; three for style=two, two for style=direct.",
+        ),
         (lambda: PolynomialOptions(pieces=(3,)), "pieces: got [3], wanted two numbers, [log,exp]."),
         (lambda: UnivariateOptions(pieces=0), "pieces: got 0, wanted a whole number at least 1."),
-        (lambda: FAMILIES.get("univariate").construct(UnivariateOptions(), seed=0), "function: got None, wanted a name; for example function=sin."),
-        (lambda: FAMILIES.get("network").construct(NetworkOptions(), seed=0), "target: got None, wanted a file; write it with ult_lightning.construct.save_target(module, path)."),
+        (
+            lambda: FAMILIES.get("univariate").construct(UnivariateOptions(), seed=0),
+            "function: got None, wanted a name; for example function=sin.",
+        ),
+        (
+            lambda: FAMILIES.get("network").construct(NetworkOptions(), seed=0),
+            "target: got None, wanted a file; write it with ult_lightning.construct.save_target(module, path).",
+        ),
     ],
-)  # fmt: skip
+)
 def test_options_that_cannot_be_are_one_sentence(make, sentence):
     with pytest.raises(UltError) as error:
         make()

@@ -61,7 +61,9 @@ def test_a_link_to_the_files_does_not_make_the_copy_stale(data_dir: Path, tmp_pa
 
 
 def test_a_folder_that_cannot_be_written_names_the_key_that_helps(
-    counted: Counted, data_dir: Path, monkeypatch: pytest.MonkeyPatch,
+    counted: Counted,
+    data_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_cache.os, "access", lambda *_: False)
     monkeypatch.setenv("HOME", "/nowhere/at/all")
@@ -125,7 +127,10 @@ def test_a_flipped_bit_makes_it_again(counted: Counted, data_dir: Path, tmp_path
 
 @pytest.mark.parametrize("content", [b"", b"text", bytes(100)])
 def test_another_file_in_its_place_is_replaced(
-    counted: Counted, data_dir: Path, tmp_path: Path, content: bytes,
+    counted: Counted,
+    data_dir: Path,
+    tmp_path: Path,
+    content: bytes,
 ) -> None:
     _load(data_dir, tmp_path / "cache")
     _copy(tmp_path / "cache").write_bytes(content)
@@ -145,7 +150,10 @@ def test_two_data_folders_share_a_cache_folder(counted: Counted, data_dir: Path,
 
 
 def test_the_data_folder_may_be_named_in_two_ways(
-    counted: Counted, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    counted: Counted,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in (data_dir, Path("data")):

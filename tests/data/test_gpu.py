@@ -16,7 +16,9 @@ from ult_lightning.data._augment import statistics
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("augment", [False, "shift", "crop_flip"])
 def test_batches_do_not_depend_on_the_device(
-    made_task: Callable[..., Task], channels: int, augment: bool | str,
+    made_task: Callable[..., Task],
+    channels: int,
+    augment: bool | str,
 ) -> None:
     task = made_task(300, channels=channels)
     there = task.to("cuda")

@@ -36,7 +36,12 @@ def _folder(root: Path, parts: Sequence[str], *, classes: int = 3, per_class: in
 
 
 def _parquet(
-    root: Path, parts: Sequence[str], *, classes: int = 3, per_class: int = 10, form: str = "{}-00000-of-00001.parquet",
+    root: Path,
+    parts: Sequence[str],
+    *,
+    classes: int = 3,
+    per_class: int = 10,
+    form: str = "{}-00000-of-00001.parquet",
 ) -> str:
     for part in parts:
         rows = [(_bytes(part, label, number), label) for label in range(classes) for number in range(per_class)]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ult_lightning.data import LABEL_MAPS, DataError, Task, TaskSpec, load_task, seen_by
-from ult_lightning.data._labels import label_table
+from ult_lightning.data._task_spec import label_table
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,10 @@ def _numbers(task: Task, part: str) -> list[int]:
 )
 @pytest.mark.parametrize("encoding", ["plain", "dictionary"])
 def test_labels_are_numbered_in_order_and_keep_their_names(
-    kinds: list[Any], names: tuple[str, ...], encoding: str, data_dir: Path,
+    kinds: list[Any],
+    names: tuple[str, ...],
+    encoding: str,
+    data_dir: Path,
 ) -> None:
     import pyarrow as pa
 
@@ -144,7 +147,10 @@ def test_columns_are_chosen_by_name(data_dir: Path) -> None:
     ],
 )  # fmt: skip
 def test_columns_that_are_not_clear_are_refused_with_those_that_exist(
-    columns: list[str], spec: dict[str, str], message: str, data_dir: Path,
+    columns: list[str],
+    spec: dict[str, str],
+    message: str,
+    data_dir: Path,
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

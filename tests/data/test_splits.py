@@ -34,7 +34,9 @@ def test_keys_do_not_run_into_each_other() -> None:
 
 @given(LABELS, st.integers(0, 3), st.data())
 def test_validation_and_training_are_disjoint_stratified_and_exact(
-    labels: np.ndarray, seed: int, data: st.DataObject,
+    labels: np.ndarray,
+    seed: int,
+    data: st.DataObject,
 ) -> None:
     classes, counts = np.unique(labels, return_counts=True)
     n_valid = data.draw(st.integers(len(classes), int((counts - 1).sum())))

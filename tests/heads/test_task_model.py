@@ -32,9 +32,13 @@ def make_ticket(input: InputSpec | None = None, *, net: str = OWN) -> Ticket:
     rng = np.random.default_rng(0)
     kept = {name: rng.random(tuple(p.shape)) < 0.5 for name, p in maskable(mother.body).items()}
     return Ticket(
-        spec, Mask(kept), as_arrays(statistics(mother.body)), fingerprint(mother.body),
-        constants=as_arrays(constants(mother.body)), module=body if net == OWN else None,
-    )  # fmt: skip
+        spec,
+        Mask(kept),
+        as_arrays(statistics(mother.body)),
+        fingerprint(mother.body),
+        constants=as_arrays(constants(mother.body)),
+        module=body if net == OWN else None,
+    )
 
 
 def make_model(input: InputSpec | None = None, *, net: str = OWN) -> TaskModel:

@@ -71,7 +71,7 @@ def test_panels_share_the_arms_and_no_texts_overlap(row: MakeRow) -> None:
         for rank, arm in enumerate(ARMS)
         for seed in range(3)
     ]
-    with rc_context(drawing._settings(LIGHT)):
+    with rc_context(drawing._settings(LIGHT) | {"font.size": 8.0}):
         drawn = drawing._drawn(table(rows), LIGHT)
         canvas = FigureCanvasAgg(drawn)
         canvas.draw()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ult_lightning.base import UltError
-from ult_lightning.report import _study as module
+from ult_lightning.report import _study_figure as module
 from ult_lightning.report import study_csv, write_study
 from ult_lightning.report._style import LIGHT
 from ult_lightning.results import Row

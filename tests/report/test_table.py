@@ -149,6 +149,17 @@ def test_other_metrics_are_left_out_and_it_is_said(row: MakeRow) -> None:
     assert summary.warnings == ("1 rows of other metrics (loss in nats) are left out.",)
 
 
+def test_every_known_arm_says_what_it_does(row: MakeRow, grid: list[Row]) -> None:
+    summary = table([*grid, row("mnist", "an_arm_of_mine", 0)])
+    words = arm_looks()
+    arms = ["dense", "universal", "random_mask", "random_features"]
+    assert list(summary.arms) == [f"{arm}: {words[arm].words}." for arm in arms]
+    for form, before in ((summary.text(), ""), (summary.markdown(), "- "), (page(summary, b""), "<li>")):
+        for arm in arms:
+            assert form.replace("&#39;", "'").count(f"\n{before}{arm}: {words[arm].words}.") == 1
+        assert "an_arm_of_mine:" not in form
+
+
 @pytest.mark.parametrize("rows", [[], [{"metric": "loss", "unit": "nats"}]])
 def test_no_accuracy_rows(row: MakeRow, rows: list[dict[str, str]]) -> None:
     with pytest.raises(UltError, match=r"^rows: got 0, wanted at least one row .*ult compare.*\.$"):
@@ -201,7 +212,7 @@ def test_csv_holds_unrounded_numbers(grid: list[Row]) -> None:
     assert accuracy == pytest.approx(100 * (0.88 - 0.01 / 3), abs=1e-3)
     assert float(found["accuracy_low"]) < accuracy < float(found["accuracy_high"])
     assert (found["lift_points"], found["lift_seeds"], found["seen"]) == ("2", "3", "unseen")
-    assert (found["accuracy_seeds"], found["draws"]) == ("3", "1")
+    assert (found["seeds"], found["draws"]) == ("3", "1")
     assert (found["k"], found["bytes_k_tasks"]) == ("2", str(300_000 + 2 * 80_000))
     dense = next(one for one in rows if one["arm"] == "dense")
     assert dense["gap_points"] == ""

@@ -66,9 +66,11 @@ def test_it_fits_tests_predicts_and_loads_from_its_checkpoint(method, tmp_path):
 @pytest.mark.parametrize("scope", ["layer", "global"])
 def test_no_step_of_training_makes_the_host_wait(method, objective, scope, monkeypatch):
     """Mask selection goes the way it goes on a device; everything else is the same code there."""
-    from ult_lightning.search.methods import base, top_k
+    from ult_lightning.search.methods import method as base
+    from ult_lightning.search.methods import top_k
 
     monkeypatch.setattr(base, "top_k_mask", top_k.top_k_mask_on_device)
+    monkeypatch.setattr(base, "top_k_masks", top_k.top_k_masks_on_device)
     sources = tasks()
     settings = SearchSettings(method=method, method_options={"scope": scope}, objective=objective, batch_size=16)
     search = MaskSearch(SMALL, {t.id: t.classes for t in sources}, settings, steps=10)

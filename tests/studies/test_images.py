@@ -10,7 +10,7 @@ import torch
 from ult_lightning.construct import monomial_values, monomials
 from ult_lightning.results import RowStore
 from ult_lightning.studies import STUDIES, run_study, study_axes
-from ult_lightning.studies._images import EXACT, TICKET, ExactMonomials
+from ult_lightning.studies._constructed_on_images import EXACT, TICKET, ExactMonomials
 from ult_lightning.tickets import InputSpec
 
 NAME = "constructed_on_images"

@@ -16,9 +16,9 @@ from ult_lightning.base import UltError
 from ult_lightning.construct import ConstructError
 from ult_lightning.results import Row, RowStore
 from ult_lightning.studies import STUDIES, UNREACHED, run_study, study_options
-from ult_lightning.studies import _tickets as tickets_module
-from ult_lightning.studies._laws import _median_law, _tail_law
-from ult_lightning.studies._target import digits_target
+from ult_lightning.studies import _certified_tickets as tickets_module
+from ult_lightning.studies._block_size import _median_law, _tail_law
+from ult_lightning.studies._depth import digits_target
 
 THEORY = ("block_size", "depth", "kept", "width", "certificate")
 
@@ -199,14 +199,15 @@ def test_certificates_hold(store: RowStore) -> None:
 
 
 def test_a_study_may_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = replace(STUDIES.get("block_size"), name="own", options={"blocks": [4], "pools": ["uniform"],
-                                                                  "targets": 9, "seeds": [0]})  # fmt: skip
+    own = replace(
+        STUDIES.get("block_size"), name="own", options={"blocks": [4], "pools": ["uniform"], "targets": 9, "seeds": [0]}
+    )
     monkeypatch.setitem(STUDIES._members, "own", own)
     assert {row.task for row in run_study("own")} == {"own"}
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("widht", {}, "study: got 'widht', wanted one of .*; did you mean width"),
         ("kept", {"epsilon": [1e-3]}, "option of the study kept: got 'epsilon'"),
@@ -222,6 +223,6 @@ def test_a_study_may_be_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("depth", {"fast": "yes"}, "options.fast: got 'yes', wanted true or false"),
     ],
 )
-def test_mistakes_are_told(name: str, options: dict[str, Any], said: str) -> None:
-    with pytest.raises(UltError, match=said):
+def test_mistakes_are_told(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UltError, match=message):
         run_study(name, options)

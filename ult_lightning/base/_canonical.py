@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ult_lightning.base._user_errors import fault
+from ult_lightning.base._errors import fault
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from ult_lightning.base._errors import UltError, fault
 from ult_lightning.base._files import unwritable
-from ult_lightning.base._user_errors import UltError, fault
 
 T = TypeVar("T")
 

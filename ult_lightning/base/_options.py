@@ -14,7 +14,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ult_lightning.base._user_errors import fault, unknown
+from ult_lightning.base._errors import fault, unknown
 
 T = TypeVar("T", bound="Options")
 

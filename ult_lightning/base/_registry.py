@@ -15,7 +15,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from ult_lightning.base._user_errors import UltError, fault, unknown
+from ult_lightning.base._errors import UltError, fault, unknown
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -31,7 +31,7 @@ class Registry(Generic[T]):
     >>> nets.get("conv3")
     Traceback (most recent call last):
     ...
-    ult_lightning.base._user_errors.UltError: net: got 'conv3', wanted one of conv2; did you mean conv2?
+    ult_lightning.base._errors.UltError: net: got 'conv3', wanted one of conv2; did you mean conv2?
     """
 
     def __init__(self, what: str) -> None:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ult_lightning.base._user_errors import fault, unknown
+from ult_lightning.base._errors import fault, unknown
 
 TRAINER_SCIENCE: dict[str, Any] = {
     "max_epochs": None,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ult_lightning.compare._cell import Cell as Cell
     from ult_lightning.compare._cell import Machine as Machine
     from ult_lightning.compare._end_to_end import EndToEnd as EndToEnd
-    from ult_lightning.compare._frozen import draw_mask as draw_mask
-    from ult_lightning.compare._frozen import with_random as with_random
+    from ult_lightning.compare._frozen_arm import draw_mask as draw_mask
+    from ult_lightning.compare._frozen_arm import with_random as with_random
     from ult_lightning.compare._grid import check_grid as check_grid
     from ult_lightning.compare._grid import run_cell as run_cell
     from ult_lightning.compare._grid import run_grid as run_grid

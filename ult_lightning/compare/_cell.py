@@ -83,8 +83,8 @@ class Cell:
         mnist5k): their training images may be the target's test images.
         """
         target = self.task
-        found = [target if self._same_task(s) else s for s in self.sources if not self._other_edition(s)]
-        return found if any(s is target for s in found) else [*found, target]
+        sources = [target if self._same_task(s) else s for s in self.sources if not self._other_edition(s)]
+        return sources if any(s is target for s in sources) else [*sources, target]
 
     def _same_task(self, source: Task) -> bool:
         """Whether a source is the target under whatever name and limits."""
@@ -138,11 +138,22 @@ class Cell:
         settings = self.search.with_steps(self.steps)
         name = ticket_id(sources, self.mother, settings)
         machine = self.machine
-        ticket, reused = search_once(machine.tickets, sources, self.mother, settings, device=machine.device,
-                                     trainer=machine.trainer, force=machine.forced(name), notice=machine.notice, progress=False)  # fmt: skip
+        ticket, reused = search_once(
+            machine.tickets,
+            sources,
+            self.mother,
+            settings,
+            device=machine.device,
+            trainer=machine.trainer,
+            force=machine.forced(name),
+            notice=machine.notice,
+            progress=False,
+        )
         if not reused:
-            machine.notice(f"ticket {name} searched on {', '.join(s.id for s in sources)} (seed {self.seed}) "
-                           f"in {ticket.provenance['seconds']:.0f} s")  # fmt: skip
+            machine.notice(
+                f"ticket {name} searched on {', '.join(s.id for s in sources)} (seed {self.seed}) "
+                f"in {ticket.provenance['seconds']:.0f} s"
+            )
         return ticket
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,20 +14,18 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from ult_lightning.base import UltError
 from ult_lightning.nets import FrozenNetwork, build_mother, maskable
-from ult_lightning.search import optimizer_and_schedule, seeded_head
+from ult_lightning.search import TrainingStep, optimizer_and_schedule, seeded_head
 from ult_lightning.tickets import MotherSpec
 
 if TYPE_CHECKING:
     from ult_lightning.tickets import Ticket
-
-_CHECK_EVERY = 100
 
 
 class NotFinite(UltError):
     """A loss that is not finite."""
 
 
-class EndToEnd(LightningModule):
+class EndToEnd(TrainingStep):
     """A mother and a linear head, all of whose weights train; with masks, only the weights that they keep.
 
     ``mother`` is its spec, or the dictionary of one, and ``classes`` k; ``seed`` draws the head. SGD with ``momentum`` and
@@ -36,10 +33,8 @@ class EndToEnd(LightningModule):
     masks, which ``from_ticket`` or a checkpoint fills. A batch is images (b, c, h, w) with labels (b,), or a list of such
     pairs, as the streams of ``data`` give it. Logs train/loss, val/accuracy and test/accuracy; predicts logits (b, k).
 
-    Raises ``NotFinite`` at the end of an epoch, and every 100 steps, where a loss since was no finite number.
+    Raises ``NotFinite`` at the end of an epoch, and every 50 steps, where a loss since was no finite number.
     """
-
-    finite: Tensor
 
     def __init__(
         self,
@@ -65,7 +60,6 @@ class EndToEnd(LightningModule):
         if masked:
             whole = [torch.ones_like(p, dtype=torch.bool) for p in maskable(self.mother.body).values()]
             self.masks.extend(nn.Parameter(mask, requires_grad=False) for mask in whole)
-        self.register_buffer("finite", torch.ones((), dtype=torch.bool), persistent=False)
         self.valid_accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
         self.test_accuracy = MulticlassAccuracy(classes, average="micro", validate_args=False)
 
@@ -84,22 +78,13 @@ class EndToEnd(LightningModule):
         logits: Tensor = self.head(self.mother(x))
         return logits
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Mean cross-entropy over the pairs of a batch; nothing here waits for the device."""
-        losses = [F.cross_entropy(self(x), y) for x, y in _pairs(batch)]
-        loss = torch.stack(losses).mean()
-        self.finite.logical_and_(torch.isfinite(loss.detach()))
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=1)
-        return loss
+    def step_loss(self, batch: Any) -> Tensor:
+        """Mean cross-entropy () over the pairs of a batch."""
+        return torch.stack([F.cross_entropy(self(x), y) for x, y in _pairs(batch)]).mean()
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Looks at the flag now and then, so that a run that diverged ends soon."""
-        if (batch_idx + 1) % _CHECK_EVERY == 0:
-            self._check()
-
-    def on_train_epoch_end(self) -> None:
-        """Raises ``NotFinite`` where a loss of the epoch was not finite."""
-        self._check()
+    def not_finite(self, what: str) -> NotFinite:
+        """Says that ``what`` is not finite, and at which rate."""
+        return NotFinite(f"{what} not finite at lr {self.hparams['lr']:g}; give a smaller lr of training end to end.")
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Pruned weights stay 0: they get no gradient, and from 0 neither momentum nor decay."""
@@ -127,19 +112,18 @@ class EndToEnd(LightningModule):
         trainable = [p for p in self.parameters() if p.requires_grad]
         groups = [{"params": trainable, "lr": h["lr"], "weight_decay": h["weight_decay"]}]
         return optimizer_and_schedule(
-            groups, optimizer="sgd", momentum=h["momentum"], schedule=h["schedule"], steps=h["steps"]
+            groups,
+            optimizer="sgd",
+            momentum=h["momentum"],
+            schedule=h["schedule"],
+            steps=h["steps"],
+            fused=self.may_fuse,
         )
 
     def _count(self, name: str, metric: MulticlassAccuracy, batch: Any) -> None:
         for x, y in _pairs(batch):
             metric.update(self(x), y)
         self.log(name, metric, on_step=False, on_epoch=True, batch_size=1)
-
-    def _check(self) -> None:
-        if not self.finite:
-            raise NotFinite(
-                f"The loss of training end to end is not finite at lr {self.hparams['lr']:g}; give a smaller lr."
-            )
 
 
 def _pairs(batch: Sequence[Any]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -40,18 +40,18 @@ def run_grid(
     """
     data = {"data_dir": data_dir, "cache_dir": cache_dir, "download": download, "notice": without_repeats(notice)}
     machine = Machine(TicketStore(store), data, device=device, trainer=dict(trainer or {}), notice=notice, force=force)
-    rows = RowStore(store)
+    row_store = RowStore(store)
     check_grid(settings, machine)
     count = len(settings.seeds) * len(settings.targets) * len(settings.arms)
-    found = []
+    rows = []
     with _bar(count, shown=progress) as advance:
         for number, (cell, arm) in enumerate(_cells(settings, machine), 1):
-            row, reused = run_cell(cell, arm, rows)
-            found.append(row)
+            row, reused = run_cell(cell, arm, row_store)
+            rows.append(row)
             note = "from the store" if reused else f"{row.seconds['total']:.0f} s"
             notice(f"[{number}/{count}] {row.task}, {arm}, seed {cell.seed}: {100 * row.value:.2f} % ({note})")
             advance()
-    return found
+    return rows
 
 
 @contextmanager
@@ -87,8 +87,10 @@ def check_grid(settings: CompareSettings, machine: Machine) -> None:
         cell = Cell(target, settings.seeds[0], settings, machine)
         if needing and not cell.unseen_sources:
             given, arms = ", ".join(s.id for s in cell.sources), ", ".join(needing)
-            raise UltError(f"sources: got [{given}], wanted at least one beside the target {cell.task.id}, which the "
-                           f"network of these arms must not have seen: {arms}; add a source, or drop them from arms.")  # fmt: skip
+            raise UltError(
+                f"sources: got [{given}], wanted at least one beside the target {cell.task.id}, which the "
+                f"network of these arms must not have seen: {arms}; add a source, or drop them from arms."
+            )
 
 
 def run_cell(cell: Cell, name: str, rows: RowStore) -> tuple[Row, bool]:

@@ -54,8 +54,12 @@ class CompareSettings:
     arm_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, hint in (("sources", "[mnist5k]"), ("targets", "[digits]"), ("arms", "[dense,universal]"),
-                           ("seeds", "[0,1,2]")):  # fmt: skip
+        for name, hint in (
+            ("sources", "[mnist5k]"),
+            ("targets", "[digits]"),
+            ("arms", "[dense,universal]"),
+            ("seeds", "[0,1,2]"),
+        ):
             value = tuple(getattr(self, name))
             object.__setattr__(self, name, value)
             if not value:

@@ -121,8 +121,11 @@ def trained_outcome(
     """The trained network, tested once; ``seconds`` and ``images`` are those of all tries where ``run`` was not the only one."""
     started = time.perf_counter()
     tested = accuracy(cell, run.model, "test")
-    spent = {"pilot": pilot.seconds, "train": run.seconds if seconds is None else seconds,
-             "test": time.perf_counter() - started}  # fmt: skip
+    spent = {
+        "pilot": pilot.seconds,
+        "train": run.seconds if seconds is None else seconds,
+        "test": time.perf_counter() - started,
+    }
     spent["total"] = sum(spent.values())
     drawn, steps = pilot.images + (run.images if images is None else images), run.steps
     body, head = run.model.mother.body, head_bytes(run.model.dim, cell.task.classes)
@@ -176,14 +179,14 @@ def validated_rate(cell: Cell, *, masked: bool = False) -> Pilot:
     def make() -> Pilot:
         pilot = _tried(cell, ticket, steps)
         grid = pilot.grid
-        found = {
+        result = {
             "path": grid.path,
             "best": grid.best,
             "edge": grid.edge,
             "images": pilot.images,
             "seconds": pilot.seconds,
         }
-        write_text(path, json.dumps({"config": config, **found}))
+        write_text(path, json.dumps({"config": config, **result}))
         tried = ", ".join(f"{rate:g} {_percent(score)}" for rate, score in grid.path)
         edge = f"; the best, {grid.best:g}, is still at the edge" if grid.edge else ""
         cell.machine.notice(f"learning rates of {'finetuned' if masked else 'dense'} on {cell.task.id}: {tried}{edge}")
@@ -200,16 +203,16 @@ def _tried(cell: Cell, ticket: Ticket | None, steps: int) -> Pilot:
 
     def score(rates: Sequence[float]) -> list[float]:
         nonlocal images
-        found = []
+        scores = []
         for rate in rates:
             try:
                 run = train_end_to_end(cell, rate, steps, augment=cell.search.augment, ticket=ticket)
             except NotFinite:
-                found.append(math.nan)
+                scores.append(math.nan)
             else:
-                found.append(run.valid_accuracy)
+                scores.append(run.valid_accuracy)
                 images += run.images
-        return found
+        return scores
 
     grid = grow_grid(cell.settings.dense.lrs, score)
     return Pilot(grid, images, time.perf_counter() - started)
@@ -217,10 +220,10 @@ def _tried(cell: Cell, ticket: Ticket | None, steps: int) -> Pilot:
 
 def _load_pilot(path: Path) -> Pilot:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        tried = tuple((float(rate), score) for rate, score in found["path"])
-        grid = Grown(tried, float(found["best"]), bool(found["edge"]))
-        return Pilot(grid, int(found["images"]), float(found["seconds"]))
+        saved: dict[str, Any] = json.loads(path.read_text())
+        tried = tuple((float(rate), score) for rate, score in saved["path"])
+        grid = Grown(tried, float(saved["best"]), bool(saved["edge"]))
+        return Pilot(grid, int(saved["images"]), float(saved["seconds"]))
     except (ValueError, KeyError, TypeError) as problem:
         raise UltError(f"{path} is no pilot result; it is made again.") from problem
 

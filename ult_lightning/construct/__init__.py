@@ -2,47 +2,38 @@
 
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, construct_once
 from ult_lightning.construct._index_sets import frequencies, monomial_values, monomials
-from ult_lightning.construct.certificates import Certificate, head_bound
-from ult_lightning.construct.functions import (
-    DEFAULT_EPS,
-    FUNCTIONS,
-    STYLES,
-    CubeOptions,
-    FourierOptions,
-    FourierPlan,
-    Function,
+from ult_lightning.construct.certificates._certificate import Certificate
+from ult_lightning.construct.certificates._head_bound import head_bound
+from ult_lightning.construct.functions._basis import STYLES, CubeOptions, Style
+from ult_lightning.construct.functions._fourier import FourierOptions, FourierPlan, fourier_ticket, plan_fourier
+from ult_lightning.construct.functions._polynomial import (
     PolynomialOptions,
     PolynomialPlan,
-    Style,
+    plan_polynomial,
+    polynomial_ticket,
+)
+from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
+from ult_lightning.construct.functions._univariate import (
     UnivariateOptions,
     UnivariatePlan,
-    fourier_ticket,
-    plan_fourier,
-    plan_polynomial,
     plan_univariate,
-    polynomial_ticket,
     univariate_ticket,
 )
-from ult_lightning.construct.network import Mode, NetworkOptions, network_ticket, save_target
-from ult_lightning.construct.subset_sum import (
+from ult_lightning.construct.network._network_options import Mode, NetworkOptions
+from ult_lightning.construct.network._network_ticket import network_ticket
+from ult_lightning.construct.network._target import save_target
+from ult_lightning.construct.subset_sum._allocate import Allocation, allocate
+from ult_lightning.construct.subset_sum._laws import (
     SECOND_MOMENT,
-    Allocation,
     Distribution,
-    Engine,
-    Subsets,
-    allocate,
     elements_needed,
     failure_rate,
-    fixed_size,
-    low_noise,
     median_error,
-    min_error,
-    sparsest,
     unreachable_rate,
 )
+from ult_lightning.construct.subset_sum._solvers import Engine, Subsets, fixed_size, low_noise, min_error, sparsest
 
 __all__ = [
-    "DEFAULT_EPS",
     "FAMILIES",
     "FUNCTIONS",
     "SECOND_MOMENT",

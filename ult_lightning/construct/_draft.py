@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from ult_lightning.base import digest, environment, fault
+from ult_lightning.construct._arrays import Bools, Floats
 from ult_lightning.nets import INITS, apply_subnetwork, as_arrays, build_mother, fingerprint, maskable
 from ult_lightning.tickets import Mask, MotherSpec, Subnetwork, Ticket
-
-Floats = NDArray[np.float64]
-Bits = NDArray[np.bool_]
 
 NUMERICS = 1
 """Raised whenever a change makes other masks from the same settings."""
@@ -38,30 +35,26 @@ class Layer:
     name: str
     u: Floats
     v: Floats
-    weight_mask: Bits
-    bias_mask: Bits
+    weight_mask: Bools
+    bias_mask: Bools
     scale: float = 1.0
 
     @property
     def kept(self) -> int:
-        """How many parameters are kept."""
         return int(self.weight_mask.sum() + self.bias_mask.sum())
 
     @property
     def total(self) -> int:
-        """How many parameters the layer has."""
         return self.u.size + self.v.size
 
     def masked(self) -> tuple[Floats, Floats]:
         """Weights and biases of unit scale with zeros for what is pruned."""
         return self.u * self.weight_mask, self.v * self.bias_mask
 
-    def matrix(self) -> Layer:
-        """The same layer with weights (out, in); a 1x1 convolution has no more. Masks are shared."""
-        out = len(self.v)
-        return Layer(
-            self.name, self.u.reshape(out, -1), self.v, self.weight_mask.reshape(out, -1), self.bias_mask, self.scale
-        )
+    def shaped(self, *shape: int) -> Layer:
+        """The same layer with weights (out, ...) of another shape; masks are shared."""
+        shape = (len(self.v), *shape)
+        return replace(self, u=self.u.reshape(shape), weight_mask=self.weight_mask.reshape(shape))
 
 
 class Draft:
@@ -88,21 +81,18 @@ class Draft:
 
     def stage(self, name: str) -> list[Layer]:
         """The layers named ``<name>.0``, ``<name>.1``, ... with their weights as matrices."""
-        return [layer.matrix() for layer in self.layers if layer.name.startswith(f"{name}.")]
+        return [layer.shaped(-1) for layer in self.layers if layer.name.startswith(f"{name}.")]
 
     @property
     def kept(self) -> int:
-        """How many parameters are kept."""
         return sum(layer.kept for layer in self.layers)
 
     @property
     def total(self) -> int:
-        """How many parameters the mother has."""
         return sum(layer.total for layer in self.layers)
 
     def mask(self) -> Mask:
-        """The masks made so far."""
-        parts: dict[str, Bits] = {}
+        parts: dict[str, Bools] = {}
         for layer in self.layers:
             parts[f"{layer.name}.weight"], parts[f"{layer.name}.bias"] = layer.weight_mask, layer.bias_mask
         return Mask(parts)
@@ -114,7 +104,6 @@ class Draft:
         return body
 
     def clear(self) -> None:
-        """Keep nothing again."""
         for layer in self.layers:
             layer.weight_mask[...] = False
             layer.bias_mask[...] = False

@@ -14,7 +14,6 @@ from ult_lightning.construct._draft import NUMERICS
 from ult_lightning.tickets import Ticket, TicketStore
 
 Notice = Callable[[str], None]
-Lines = list[tuple[str, str]]
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
@@ -24,10 +23,6 @@ class ConstructError(UltError):
 
 def silent(_: str) -> None:
     """A notice that nobody hears."""
-
-
-def _nothing_to_explain(ticket: Ticket, options: Options) -> Lines:
-    return []
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,7 @@ class Family(Generic[O]):
 
     options: type[O]
     construct: Callable[..., Ticket]
-    explain: Callable[[Ticket, O], Lines] = _nothing_to_explain
+    explain: Callable[[Ticket, O], list[tuple[str, str]]] = lambda ticket, options: []
     files: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
 

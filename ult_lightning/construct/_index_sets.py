@@ -6,13 +6,11 @@ import itertools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from ult_lightning.construct._arrays import Floats, Ints
 
 
-def monomials(inputs: int, degree: int) -> Rows:
+def monomials(inputs: int, degree: int) -> Ints:
     """Rows (k, d) of all monomials of d variables of total degree 1 to ``degree``, k = C(d + degree, d) - 1.
 
     ``inputs`` and ``degree`` are at least 1. The features of the polynomial family of Burkholz et al. 2022.
@@ -24,13 +22,17 @@ def monomials(inputs: int, degree: int) -> Rows:
     return np.array(rows, dtype=np.int64)
 
 
-def monomial_values(x: Floats, exponents: Rows) -> Floats:
-    """prod_i ((1 + x_i) / 2)^r_ji of points (n, d) in [0, 1]^d for ``exponents`` (k, d): (n, k), in float64."""
+def monomial_values(x: Floats, exponents: Ints) -> Floats:
+    """prod_i ((1 + x_i) / 2)^r_ji of points (n, d) in [0, 1]^d for ``exponents`` (k, d): (n, k), in float64.
+
+    The features of the polynomial family of Burkholz et al. 2022, in the variable (1 + x) / 2 whose logarithm is
+    finite.
+    """
     values: Floats = np.exp(np.log(0.5 * (1.0 + x)) @ exponents.T.astype(np.float64))
     return values
 
 
-def frequencies(inputs: int, bound: int) -> Rows:
+def frequencies(inputs: int, bound: int) -> Ints:
     """One of n and -n for every n in Z^d with 0 < |n|_1 <= ``bound``, (count, d): the first entry that is not 0 is positive.
 
     ``inputs`` and ``bound`` are at least 1. The frequencies of the Fourier family of Burkholz et al. 2022.

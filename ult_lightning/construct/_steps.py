@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Floats = NDArray[np.float64]
+from ult_lightning.construct._arrays import Floats
+
 Entry = Any  # one entry of the net "stack": a word or a mapping
 
 
@@ -30,7 +30,6 @@ class Step:
 
     @property
     def weighted(self) -> bool:
-        """Whether it has weights."""
         return self.kind in ("linear", "conv")
 
     def apply(self, h: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ult_lightning.base import lazily
 from ult_lightning.data._augment import POLICIES, augment, crop_and_flip, standardize, unit
 from ult_lightning.data._cache import default_cache_dir
-from ult_lightning.data._errors import DataError
-from ult_lightning.data._labels import DROPPED, LABEL_MAPS
+from ult_lightning.data._data_error import DataError
 from ult_lightning.data._load import load_task, seen_by
 from ult_lightning.data._source import TASKS, Raw, Source, Split
-from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._stream import TaskBatch, TaskBatches, TaskStream
 from ult_lightning.data._task import Task
+from ult_lightning.data._task_spec import DROPPED, LABEL_MAPS, TaskSpec
 from ult_lightning.data.functions import (
     FUNCTIONS,
     FunctionSpec,
@@ -25,7 +25,7 @@ from ult_lightning.data.functions import (
 )
 
 if TYPE_CHECKING:
-    from ult_lightning.data._module import TaskDataModule
+    from ult_lightning.data._data_module import TaskDataModule
 
 __all__ = [
     "DROPPED",
@@ -59,10 +59,4 @@ __all__ = [
     "unit",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "TaskDataModule":  # Lightning is imported only by those who want it
-        from ult_lightning.data._module import TaskDataModule
-
-        return TaskDataModule
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(__name__, {"TaskDataModule": "_data_module"})  # Lightning is imported only by those who want it

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ult_lightning.base import unknown
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, data_fault
 
 Triple = tuple[float, float, float]
 Range = Literal["standardized", "unit"]
@@ -25,8 +25,8 @@ POLICIES = ("none", "shift", "crop_flip")
 def standardize(images: Tensor, mean: Triple, std: Triple) -> Tensor:
     """(images / 255 - mean) / std as one multiply-add per channel.
 
-    `images` (b, c, h, w) uint8 with c 1 or 3, `mean` and `std` on the scale [0, 1]; the result is float32
-    (b, 3, h, w), contiguous, grey replicated.
+    `images` (b, c, h, w) uint8 with c 1 or 3, `mean` and `std` on the scale [0, 1]; the result is float32 (b, 3, h, w),
+    contiguous, grey replicated.
     """
     scale = (1 / (255 * std[0]), 1 / (255 * std[1]), 1 / (255 * std[2]))
     shift = (-mean[0] / std[0], -mean[1] / std[1], -mean[2] / std[2])
@@ -41,9 +41,9 @@ def unit(images: Tensor) -> Tensor:
 def statistics(images: Tensor) -> tuple[Triple, Triple]:
     """Mean and standard deviation per channel of uint8 images (n, c, h, w), on the scale [0, 1].
 
-    Neither device nor thread count changes a bit of the result: sums over a row are whole numbers below 2^24,
-    exact in float32, and the rest is added in float64. Grey counts as
-    three equal channels; a std below 1/255 (blank images) is given as 1/255.
+    Neither device nor thread count changes a bit of the result: sums over a row are whole numbers below 2^24, exact in
+    float32, and the rest is added in float64. Grey counts as three equal channels; a std below 1/255 (blank images) is
+    given as 1/255.
     """
     count = images.shape[0] * images.shape[2] * images.shape[3]
     total = squares = torch.zeros(images.shape[1], dtype=torch.float64, device=images.device)
@@ -64,8 +64,8 @@ def statistics(images: Tensor) -> tuple[Triple, Triple]:
 def crop_and_flip(images: Tensor, top: Tensor, left: Tensor, flip: Tensor) -> Tensor:
     """A window of each image, mirrored where `flip` says so.
 
-    `images` (b, c, h, w) of any dtype are padded by 4 zeros on each side (black pixels: the padding comes before
-    any normalisation); `top` and `left` (b,) int64 in 0..8 place the window of the old size; `flip` (b,) bool.
+    `images` (b, c, h, w) of any dtype are padded by 4 zeros on each side (black pixels: the padding comes before any
+    normalisation); `top` and `left` (b,) int64 in 0..8 place the window of the old size; `flip` (b,) bool.
     """
     b, _, h, w = images.shape
     padded = functional.pad(images, (PAD,) * 4)
@@ -87,21 +87,23 @@ def augment(images: Tensor, policy: str, *, generator: torch.Generator, rows: sl
     """Images (b, c, h, w) under a policy, in their shape and dtype: "none", "shift" (random crop, padded by 4), or
     "crop_flip" (the same, and mirrored at random).
 
-    `generator` lives on the CPU, so that all devices see the same draws. Draws are made for all b images; `rows`
-    are those of the result.
+    `generator` lives on the CPU, so that all devices see the same draws. Draws are made for all b images; `rows` are
+    those of the result.
 
-    Raises:
-        DataError: another policy.
+    Raises DataError: another policy.
     """
     if checked_policy(policy) == "none":
         return images[rows]
     b = images.shape[0]
     top, left = torch.randint(2 * PAD + 1, (2, b), generator=generator)
-    flip = torch.zeros(b, dtype=torch.bool)
+    flip = torch.zeros(b, dtype=torch.int64)
     if policy == "crop_flip":
-        flip = torch.randint(2, (b,), generator=generator).bool()
-    places = (draws[rows].to(images.device) for draws in (top, left, flip))
-    return crop_and_flip(images[rows], *places)
+        flip = torch.randint(2, (b,), generator=generator)
+    draws = torch.stack([top, left, flip])[:, rows]
+    if images.is_cuda:  # from pinned memory the host need not wait for the copy
+        draws = draws.pin_memory().to(images.device, non_blocking=True)
+    top, left, flip = draws
+    return crop_and_flip(images[rows], top, left, flip.bool())
 
 
 def _scaled(images: Tensor, scale: Triple, shift: Triple) -> Tensor:

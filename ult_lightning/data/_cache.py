@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ult_lightning.base import canonical_json, digest, file_lock, once, write_bytes
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 from ult_lightning.data._source import DataSet, Source, Split, assemble
 
 FORMAT = 3
@@ -34,8 +34,7 @@ def _can_be_written(folder: Path) -> bool:
 
 def _check_writable(argument: str, folder: Path) -> None:
     if not _can_be_written(folder):
-        wanted = "a folder that can be written"
-        raise data_fault(argument, str(folder), wanted, f"name one with {argument}=FOLDER")
+        raise data_fault(argument, str(folder), "a folder that can be written", f"name one with {argument}=FOLDER")
 
 
 def data_set(
@@ -48,12 +47,11 @@ def data_set(
 ) -> DataSet:
     """The canonical form of a source: its prepared copy where it has one, else read now and kept.
 
-    The copy lies in `cache_dir` (`default_cache_dir` where None). It is made under a lock and made again where it
-    is damaged, was written by another version, or a source file has another size or time since.
+    The copy lies in `cache_dir` (`default_cache_dir` where None). It is made under a lock and made again where it is
+    damaged, was written by another version, or a source file has another size or time since.
 
-    Raises:
-        DataError: missing files, a failed download, or data that makes no task.
-        UltError: a cache folder that cannot be written.
+    Raises DataError: missing files, a failed download, or data that makes no task; UltError: a cache folder that cannot
+    be written.
     """
     files = _present(source, data_dir, download=download, notice=notice)
     if not source.kept:
@@ -99,8 +97,7 @@ def _present(source: Source, data_dir: Path, *, download: bool, notice: Callable
         mend = "put them there, or name the folder that holds them with data_dir=FOLDER"
         if source.fetch is not None:
             mend = f"type download=true, {mend}"
-        got = f"no {missing[0]}"
-        raise data_fault(f"data_dir for {source.name}", got, f"its {len(files)} files", mend)
+        raise data_fault(f"data_dir for {source.name}", f"no {missing[0]}", f"its {len(files)} files", mend)
     return files
 
 
@@ -151,10 +148,10 @@ def _load(path: Path, key: str) -> DataSet:
                 for part in about["parts"]
             }
         names = None if about["names"] is None else tuple(map(str, about["names"]))
-        found = DataSet(parts, int(about["classes"]), str(about["digest"]), names, about["test_from"])
-        intact = content_digest(parts, found.classes) == found.digest
+        kept = DataSet(parts, int(about["classes"]), str(about["digest"]), names, about["test_from"])
+        intact = content_digest(parts, kept.classes) == kept.digest
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as cause:
         raise data_fault("prepared copy", str(path), "an intact file", str(cause)) from cause
     if not intact:
         raise data_fault("prepared copy", str(path), "a file that fits its digest")
-    return found
+    return kept

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ult_lightning.data._augment import statistics
 from ult_lightning.data._cache import data_set
-from ult_lightning.data._errors import data_fault
-from ult_lightning.data._labels import DROPPED, label_table
-from ult_lightning.data._source import DataSet, Source, Split
-from ult_lightning.data._spec import TaskSpec
-from ult_lightning.data._splits import limited, train_valid
-from ult_lightning.data._task import Part, Task
+from ult_lightning.data._data_error import check_whole, data_fault
+from ult_lightning.data._source import DataSet, Split
+from ult_lightning.data._splits import Index, limited, train_valid
+from ult_lightning.data._task import Task
+from ult_lightning.data._task_spec import DROPPED, TaskSpec, label_table
 from ult_lightning.data.sources import find_source
 
 _NAMED = 3
@@ -36,32 +34,26 @@ def load_task(
     """The task that `spec` names (see `TaskSpec.parse`), on the CPU.
 
     `seed` draws the validation part, where the data brings none, and the subsets of the limits; the test part never
-    depends on it. `notice` hears what a user should know of the splits, and of copies that are made again. Data
-    is read from `data_dir` (which may be read-only) and downloaded into it only with `download`; prepared
-    copies go to `cache_dir` (default: `data_dir`/prepared, or ~/.cache/ult_lightning where that cannot be written).
+    depends on it. `notice` hears what a user should know of the splits, and of copies that are made again. Data is read
+    from `data_dir` (which may be read-only) and downloaded into it only with `download`; prepared copies go to
+    `cache_dir` (default: `data_dir`/prepared, or ~/.cache/ult_lightning where that cannot be written).
 
-    Raises:
-        DataError: unknown names, missing or damaged data, sizes that do not work out.
-        UltError: a cache folder that cannot be written.
+    Raises DataError: unknown names, missing or damaged data, sizes that do not work out; UltError: a cache folder that
+    cannot be written.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise data_fault("seed", seed, "a whole number, 0 or more")
+    check_whole("seed", seed, "a whole number, 0 or more", least=0)
     parsed = TaskSpec.parse(spec)
     source = find_source(parsed, Path(data_dir))
-    whole = data_set(
-        source,
-        Path(data_dir),
-        cache_dir=None if cache_dir is None else Path(cache_dir),
-        download=download,
-        notice=notice,
-    )
+    cache = None if cache_dir is None else Path(cache_dir)
+    whole = data_set(source, Path(data_dir), cache_dir=cache, download=download, notice=notice)
     table = label_table(parsed.labels, whole.classes, task=parsed.id)
     train_part, valid_part, test_part = _parts(whole, table, parsed, seed=seed)
-    if _all_alike(train_part.images):
+    if all(bool((part == train_part.images[0]).all()) for part in torch.split(train_part.images, 256)):
         got = f"{parsed.id}, whose {len(train_part)} training images are all alike"
         raise data_fault("task", got, "images that differ", "look into its files")
     mean, std = statistics(train_part.images)
     used = tuple(label for label, new in enumerate(table) if new != DROPPED)
+    origin = source.origin_classes or [(label,) for label in range(whole.classes)]
     task = Task(
         spec=parsed,
         classes=max(table) + 1,
@@ -74,7 +66,7 @@ def load_task(
         std=std,
         seed=seed,
         digest=whole.digest,
-        origin_classes=_in_origin(source, used),
+        origin_classes=tuple(sorted({number for label in used for number in origin[label]})),
         class_names=_class_names(whole, table),
         test_from=whole.test_from,
         augmentation=parsed.augment or source.augmentation,
@@ -87,82 +79,60 @@ def load_task(
 
 def _parts(whole: DataSet, table: tuple[int, ...], spec: TaskSpec, *, seed: int) -> tuple[Split, Split, Split]:
     """Training, validation and test part under a label map and the limits of the spec."""
-    mapped = {part: _mapped(split, table) for part, split in whole.parts.items()}
+    new = {part: np.asarray(table, dtype=np.int64)[split.labels.numpy()] for part, split in whole.parts.items()}
+    places = {part: np.flatnonzero(labels != DROPPED) for part, labels in new.items()}
     for part, word in (("valid", "validation"), ("test", "test")):
-        if part in mapped and len(mapped[part][1]) == 0:
+        if part in places and len(places[part]) == 0:
             raise data_fault("task", spec.id, f"a {word} image of its classes", "keep other classes")
-    labels, places = mapped["train"]
-    if "valid" in mapped:
+
+    def taken(part: str, chosen: Index | slice = slice(None)) -> Split:
+        index = torch.from_numpy(places[part][chosen])
+        return Split(whole.parts[part].images.index_select(0, index), torch.from_numpy(new[part])[index])
+
+    labels = new["train"][places["train"]]
+    if "valid" in places:
         train = limited(labels, spec.train_limit, "train", seed=seed)
-        own_labels, own_places = mapped["valid"]
-        valid = limited(own_labels, spec.valid_limit, "valid", seed=seed)
-        held_out = _part(whole.parts["valid"], own_places[valid], own_labels[valid])
+        valid = taken("valid", limited(new["valid"][places["valid"]], spec.valid_limit, "valid", seed=seed))
     else:
         limits = {"train_limit": spec.train_limit, "valid_limit": spec.valid_limit}
-        train, valid = train_valid(labels, seed=seed, **limits)
-        held_out = _part(whole.parts["train"], places[valid], labels[valid])
-    test_labels, test_places = mapped["test"]
-    test = _part(whole.parts["test"], test_places, test_labels)
-    return _part(whole.parts["train"], places[train], labels[train]), held_out, test
+        train, held_out = train_valid(labels, seed=seed, **limits)
+        valid = taken("train", held_out)
+    return taken("train", train), valid, taken("test")
 
 
 def seen_by(target: Mapping[str, Any] | Task, sources: Sequence[Mapping[str, Any] | Task]) -> bool:
-    """Whether a source holds images or classes of `target`: the same origin (or the same data under another
-    name) and a class in common. All are tasks or what their `describe()` gives (of which `origin` and `class_ids` are
-    enough).
+    """Whether a source holds images or classes of `target`: the same origin (or data) and a class in common.
+
+    All are tasks or what their `describe()` gives, of which `origin` and `class_ids` are enough.
     """
-    wanted = target.describe() if isinstance(target, Task) else target
-    for source in sources:
-        given = source.describe() if isinstance(source, Task) else source
-        same_origin = wanted["origin"] == given["origin"]
-        same_data = wanted.get("digest") is not None and wanted.get("digest") == given.get("digest")
+    mine, *others = (one.describe() if isinstance(one, Task) else one for one in (target, *sources))
+    for other in others:
+        same_origin = mine["origin"] == other["origin"]
+        same_data = mine.get("digest") is not None and mine.get("digest") == other.get("digest")
         key = "origin_classes" if same_origin else "class_ids"
-        if (same_origin or same_data) and set(_numbers(wanted, key)) & set(_numbers(given, key)):
+        shared = set(mine.get(key, mine["class_ids"])) & set(other.get(key, other["class_ids"]))
+        if (same_origin or same_data) and shared:
             return True
     return False
-
-
-def _numbers(described: Mapping[str, Any], key: str) -> Sequence[int]:
-    numbers: Sequence[int] = described.get(key, described["class_ids"])
-    return numbers
-
-
-def _mapped(split: Split, table: tuple[int, ...]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """New labels of the images that stay, and where those are."""
-    new = np.asarray(table, dtype=np.int64)[split.labels.numpy()]
-    places = np.flatnonzero(new != DROPPED)
-    return new[places], places
-
-
-def _part(split: Split, places: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
-    return Split(split.images.index_select(0, torch.from_numpy(places)), torch.from_numpy(labels))
-
-
-def _all_alike(images: Tensor) -> bool:
-    return all(bool((part == images[0]).all()) for part in torch.split(images, 256))
 
 
 def _worth_saying(task: Task) -> Iterator[str]:
     """What a user should know of the splits of a task, in sentences."""
     if task.test_from is not None:
         yield (
-            f"{task.id} has no test part, so its validation part is the test split, and a part of the training images is "
-            "held out for validation."
+            f"{task.id} has no test part, so its validation part is the test split, and a part of the training images "
+            "is held out for validation."
         )
-    splits: tuple[tuple[Part, str], ...] = (("valid", "validation"), ("test", "test"))
-    for split, word in splits:
-        present = set(task.part(split).labels.tolist())
-        names = task.class_names or [str(label) for label in range(task.classes)]
+    names = task.class_names or [str(label) for label in range(task.classes)]
+    for word, split in (("validation", task.valid), ("test", task.test)):
+        present = set(split.labels.tolist())
         absent = [name for label, name in enumerate(names) if label not in present]
-        if not absent:
-            continue
-        several = len(absent) > 1
-        listed = ", ".join(absent[:_NAMED]) + (
-            f" and {len(absent) - _NAMED} more of its {task.classes}" if len(absent) > _NAMED else ""
-        )
-        told = f"The {word} split of {task.id} has no image of class{'es' if several else ''} {listed}"
-        silent = f", so its accuracy says nothing of {'those' if several else 'that'}" if split == "test" else ""
-        yield f"{told}{silent}."
+        if absent:
+            classes, those = ("classes", "those") if len(absent) > 1 else ("class", "that")
+            more = f" and {len(absent) - _NAMED} more of its {task.classes}" if len(absent) > _NAMED else ""
+            silent = f", so its accuracy says nothing of {those}" if word == "test" else ""
+            listed = ", ".join(absent[:_NAMED]) + more
+            yield f"The {word} split of {task.id} has no image of {classes} {listed}{silent}."
 
 
 def _class_names(whole: DataSet, table: tuple[int, ...]) -> tuple[str, ...] | None:
@@ -171,9 +141,3 @@ def _class_names(whole: DataSet, table: tuple[int, ...]) -> tuple[str, ...] | No
     if len(kept) != max(table) + 1:
         return None
     return tuple(str(label) if whole.names is None else whole.names[label] for _, label in kept)
-
-
-def _in_origin(source: Source, used: tuple[int, ...]) -> tuple[int, ...]:
-    if source.origin_classes is None:
-        return used
-    return tuple(sorted({number for label in used for number in source.origin_classes[label]}))

@@ -7,16 +7,20 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 
 Index = NDArray[np.int64]
 
 
+def random_stream(*key: object) -> np.random.Philox:
+    """The stream of a key, whose raw words NumPy keeps stable across releases."""
+    name = "/".join(map(str, key))
+    return np.random.Philox(key=int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little"))
+
+
 def random_words(n: int, *key: object) -> NDArray[np.uint64]:
-    """`n` random 64-bit words: the raw Philox stream of the key, which NumPy keeps stable across releases."""
-    name = "/".join(str(part) for part in key)
-    seed = np.frombuffer(hashlib.sha256(name.encode()).digest()[:16], dtype="<u8").astype(np.uint64)
-    return np.asarray(np.random.Philox(key=seed).random_raw(n), dtype=np.uint64).reshape(n)
+    """`n` random 64-bit words of the key's stream."""
+    return np.asarray(random_stream(*key).random_raw(n), dtype=np.uint64).reshape(n)
 
 
 def random_order(n: int, *key: object) -> Index:
@@ -45,11 +49,10 @@ def apportion(counts: Index, size: int, low: Index, high: Index) -> Index:
 def stratified(labels: Index, size: int, *key: object, spare: bool = False) -> Index:
     """`size` positions, sorted, drawn by `key` with every class in its share and at least one of each.
 
-    With `spare`, one image of each class is left over as well, and a class with a single image is left
-    over entirely. `labels` (n,) are any integers.
+    With `spare`, one image of each class is left over as well, and a class with a single image is left over entirely.
+    `labels` (n,) are any integers.
 
-    Raises:
-        DataError: too small or too large a size for that.
+    Raises DataError: too small or too large a size for that.
     """
     classes, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     high = counts - int(spare)
@@ -81,23 +84,25 @@ def train_test(labels: Index) -> tuple[Index, Index]:
 
 
 def train_valid(
-    labels: Index, *, seed: int, train_limit: int | None = None, valid_limit: int | None = None,
+    labels: Index,
+    *,
+    seed: int,
+    train_limit: int | None = None,
+    valid_limit: int | None = None,
 ) -> tuple[Index, Index]:
     """Training and validation part of a training split, both stratified by `seed`.
 
-    Validation is taken first: `valid_limit` images, by default a tenth of `labels` and, where there is a
-    `train_limit`, no more than that or 1,000. The rest is for training, at most `train_limit` of it.
+    Validation is taken first: `valid_limit` images, by default a tenth of `labels` and, where there is a `train_limit`,
+    no more than that or 1,000. The rest is for training, at most `train_limit` of it.
 
-    Raises:
-        DataError: the limits leave a class without an image.
+    Raises DataError: the limits leave a class without an image.
     """
     tenth = round(0.1 * len(labels))
     usual = tenth if train_limit is None else min(tenth, train_limit, 1000)
     n_valid = _share(labels, usual)
     if valid_limit is not None and valid_limit != _share(labels, valid_limit):
         wanted = f"{_share(labels, 0)} to {_share(labels, len(labels))} of {len(labels)} training images"
-        mend = "so that training and validation both hold every class"
-        raise data_fault("valid_limit", valid_limit, wanted, mend)
+        raise data_fault("valid_limit", valid_limit, wanted, "so that training and validation both hold every class")
     n_valid = n_valid if valid_limit is None else valid_limit
     valid = stratified(labels, n_valid, "valid", seed, spare=True)
     train = without(len(labels), valid)
@@ -107,8 +112,7 @@ def train_valid(
 def limited(labels: Index, limit: int | None, part: str, *, seed: int) -> Index:
     """At most `limit` positions of a part ("train" or "valid"), stratified by `seed`; all of them without a limit.
 
-    Raises:
-        DataError: fewer than one image per class.
+    Raises DataError: fewer than one image per class.
     """
     if limit is None or limit >= len(labels):
         return np.arange(len(labels), dtype=np.int64)
@@ -122,8 +126,7 @@ def limited(labels: Index, limit: int | None, part: str, *, seed: int) -> Index:
 def _share(labels: Index, size: int) -> int:
     """The size nearest to `size` that takes one image of every class that has two, and leaves one of each.
 
-    Raises:
-        DataError: every class has a single image.
+    Raises DataError: every class has a single image.
     """
     counts = np.unique(labels, return_counts=True)[1]
     if int(counts.max()) < 2:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from ult_lightning.base import unknown
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, check_whole, data_fault
 from ult_lightning.data._splits import random_order, random_words
 
 if TYPE_CHECKING:
@@ -30,21 +30,20 @@ class TaskBatch(NamedTuple):
 class TaskStream:
     """Endless shuffled training batches of several tasks, cut into epochs.
 
-    Each item is a list of `TaskBatch`: one batch of the next task in turn (`mixing="alternate"`), or one batch
-    of each task (`"joint"`). The s-th batch of task t depends on (seed, t, s) alone: task t runs through one
-    permutation of its training images after another and drops the incomplete last batch of each (fewer images than
-    `batch_size` make one batch). Epoch e starts at global step e * len(self), so that a run which resumes at an
-    epoch, with `set_epoch`, sees the batches that an uninterrupted one sees.
+    Each item is a list of `TaskBatch`: one batch of the next task in turn (`mixing="alternate"`), or one batch of each
+    task (`"joint"`). The s-th batch of task t depends on (seed, t, s) alone: task t runs through one permutation of its
+    training images after another and drops the incomplete last batch of each (fewer images than `batch_size` make one
+    batch). Epoch e starts at global step e * len(self), so that a run which resumes at an epoch, with `set_epoch`, sees
+    the batches that an uninterrupted one sees.
 
     `augment` is as in `Task.policy`, for each task. Of `world_size` processes that train together, the one of number
     `rank` gets its own equal part of each batch; together they see what one alone would see, augmentation included.
 
-    The default length is about one pass over all images: sum of the sizes / batch_size for alternate, mean of
-    the sizes / batch_size for joint. Iterating does not advance the epoch; `set_epoch` does (Lightning calls it).
+    The default length is about one pass over all images: sum of the sizes / batch_size for alternate, mean of the sizes
+    / batch_size for joint. Iterating does not advance the epoch; `set_epoch` does (Lightning calls it).
 
-    Raises:
-        DataError: no tasks, another mixing or policy, a size that is not a positive whole number, or batches that
-            `world_size` processes cannot share.
+    Raises DataError: no tasks, another mixing or policy, a size that is not a positive whole number, or batches that
+    `world_size` processes cannot share.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class TaskStream:
             raise data_fault("tasks", [], "at least one task", "name one, such as mnist5k")
         if mixing not in get_args(Mixing):
             raise unknown("mixing", str(mixing), get_args(Mixing), error=DataError)
-        _positive("batch_size", batch_size)
+        check_whole("batch_size", batch_size)
         self.tasks = tuple(tasks)
         self.batch_size = batch_size
         self.mixing = mixing
@@ -73,25 +72,18 @@ class TaskStream:
         self.range: Range = range
         self.rank = rank
         self.world_size = world_size
-        self._check_shares()
+        for task in self.tasks:
+            size = min(batch_size, len(task.train))
+            if size % world_size:
+                got = f"batches of {size} images of {task.id}"
+                wanted = f"a multiple of {world_size}, the number of devices"
+                raise data_fault("batch_size", got, wanted, "change batch_size or devices")
         self.epoch = 0
         self.sampler = self  # Lightning looks for `dataloader.sampler.set_epoch`
-        self._steps = self._usual_steps() if steps_per_epoch is None else steps_per_epoch
-        _positive("steps_per_epoch", self._steps)
+        images = sum(len(task.train) for task in self.tasks) / (len(self.tasks) if mixing == "joint" else 1)
+        self._steps = max(1, round(images / batch_size)) if steps_per_epoch is None else steps_per_epoch
+        check_whole("steps_per_epoch", self._steps)
         self._permutations: dict[int, tuple[int, Tensor]] = {}
-
-    def _check_shares(self) -> None:
-        for task in self.tasks:
-            size = min(self.batch_size, len(task.train))
-            if size % self.world_size:
-                got = f"batches of {size} images of {task.id}"
-                wanted = f"a multiple of {self.world_size}, the number of devices"
-                raise data_fault("batch_size", got, wanted, "change batch_size or devices")
-
-    def _usual_steps(self) -> int:
-        images = sum(len(task.train) for task in self.tasks)
-        passes = len(self.tasks) if self.mixing == "joint" else 1
-        return max(1, round(images / passes / self.batch_size))
 
     def __len__(self) -> int:
         return self._steps
@@ -120,14 +112,9 @@ class TaskStream:
             generator = torch.Generator().manual_seed(word >> 1)
         index = self.index(task, step)
         share = len(index) // self.world_size
-        x, y = self.tasks[task].batch(
-            "train",
-            index,
-            augment=policy,
-            generator=generator,
-            range=self.range,
-            rows=slice(self.rank * share, (self.rank + 1) * share),
-        )
+        rows = slice(self.rank * share, (self.rank + 1) * share)
+        options: dict[str, Any] = {"augment": policy, "generator": generator, "range": self.range, "rows": rows}
+        x, y = self.tasks[task].batch("train", index, **options)
         return TaskBatch(x, y, task)
 
     def index(self, task: int, step: int) -> Tensor:
@@ -146,9 +133,15 @@ class TaskBatches:
     """One split of one task in order, each image once, as `TaskBatch`; for validation and test loops."""
 
     def __init__(
-        self, task: Task, split: Part, *, position: int = 0, batch_size: int = 500, range: Range = "standardized",
+        self,
+        task: Task,
+        split: Part,
+        *,
+        position: int = 0,
+        batch_size: int = 500,
+        range: Range = "standardized",
     ) -> None:
-        _positive("batch_size", batch_size)
+        check_whole("batch_size", batch_size)
         self.task = task
         self.split: Part = split
         self.position = position
@@ -161,8 +154,3 @@ class TaskBatches:
     def __iter__(self) -> Iterator[TaskBatch]:
         for x, y in self.task.batches(self.split, self.batch_size, range=self.range):
             yield TaskBatch(x, y, self.position)
-
-
-def _positive(argument: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise data_fault(argument, value, "a whole number, 1 or more")

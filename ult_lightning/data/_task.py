@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -13,13 +13,13 @@ from torch import Tensor
 from ult_lightning.base import unknown
 from ult_lightning.data._augment import Range, Triple, checked_policy, standardize, statistics, unit
 from ult_lightning.data._augment import augment as augmented
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, check_whole, data_fault
 from ult_lightning.data._source import Split
-from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._splits import stratified
+from ult_lightning.data._task_spec import TaskSpec
 
 if TYPE_CHECKING:
-    from ult_lightning.data._module import TaskDataModule
+    from ult_lightning.data._data_module import TaskDataModule
     from ult_lightning.data._stream import TaskBatches, TaskStream
 
 Part = Literal["train", "valid", "test"]
@@ -29,12 +29,12 @@ Part = Literal["train", "valid", "test"]
 class Task:
     """A data set under a label map, split, with the statistics of its training part.
 
-    `class_ids` are the original classes in use, `origin_classes` the same in the numbering of the origin.
-    `mean` and `std` (three channels; std at least 1/255) are those of the canonical training images on the
-    scale [0, 1], black borders included. `digest` is that of the whole data set. `shots` and `draw` are set
-    by `few_shot` only. `class_names` has the name of each class (its original number where the data has no names), None
-    where a class stands for several original ones, as in parity. `test_from` is "val" where the data has no test part and
-    its validation part is the test split. `augmentation` is the policy that training under `augment=True` takes.
+    `class_ids` are the original classes in use, `origin_classes` the same in the numbering of the origin. `mean` and
+    `std` (three channels; std at least 1/255) are those of the canonical training images on the scale [0, 1], black
+    borders included. `digest` is that of the whole data set. `shots` and `draw` are set by `few_shot` only.
+    `class_names` has the name of each class (its original number where the data has no names), None where a class
+    stands for several original ones, as in parity. `test_from` is "val" where the data has no test part and its
+    validation part is the test split. `augmentation` is the policy that training under `augment=True` takes.
     """
 
     spec: TaskSpec
@@ -57,7 +57,6 @@ class Task:
 
     @property
     def id(self) -> str:
-        """The id of its spec."""
         return self.spec.id
 
     @property
@@ -67,7 +66,6 @@ class Task:
 
     @property
     def device(self) -> torch.device:
-        """Where its images live."""
         return self.train.images.device
 
     def part(self, split: Part) -> Split:
@@ -87,8 +85,7 @@ class Task:
     def policy(self, augment: bool | str) -> str:
         """What `augment` stands for: True is the task's own policy, False is "none", a name is that policy.
 
-        Raises:
-            DataError: another name, with the nearest ones.
+        Raises DataError: another name, with the nearest ones.
         """
         if isinstance(augment, bool):
             return self.augmentation if augment else "none"
@@ -106,12 +103,11 @@ class Task:
     ) -> tuple[Tensor, Tensor]:
         """The images at `index` (b,) int64 as x (b, 3, 32, 32) float32 and y (b,) int64.
 
-        `range` "standardized" has mean 0 and std 1 over the training part, "unit" is [0, 1]. `augment` is as in `policy`;
+        `range`: mean 0 and std 1 over the training part ("standardized"), or [0, 1] ("unit"). `augment` is as in `policy`;
         shifts (in 4 black pixels of padding, before normalisation) and mirror images are drawn by the CPU `generator`,
         which is then required. `rows` are the rows of that batch that are returned, as they are in the whole.
 
-        Raises:
-            DataError: another split, range or policy, or a policy other than "none" without a generator.
+        Raises DataError: another split, range or policy, or a policy other than "none" without a generator.
         """
         part, policy = self.part(split), self.policy(augment)
         index = index.to(part.images.device)
@@ -120,12 +116,16 @@ class Task:
         elif generator is not None:
             images = augmented(part.images.index_select(0, index), policy, generator=generator, rows=rows)
         else:
-            mend = "pass torch.Generator().manual_seed(0)"
-            raise data_fault("generator", None, "a generator where augment is true", mend)
+            wanted = "a generator where augment is true"
+            raise data_fault("generator", None, wanted, "pass torch.Generator().manual_seed(0)")
         return self._floats(images, range), part.labels.index_select(0, index[rows])
 
     def batches(
-        self, split: Part, batch_size: int = 500, *, range: Range = "standardized",
+        self,
+        split: Part,
+        batch_size: int = 500,
+        *,
+        range: Range = "standardized",
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """All images of a split in order, each once, as (x, y) like `batch`; the last batch may be smaller."""
         part = self.part(split)
@@ -144,7 +144,7 @@ class Task:
     @staticmethod
     def module(tasks: Sequence[Task], **options: Any) -> TaskDataModule:
         """All loaders of several tasks, for a Trainer: a `TaskDataModule` with these options."""
-        from ult_lightning.data._module import TaskDataModule
+        from ult_lightning.data._data_module import TaskDataModule
 
         return TaskDataModule(tasks, **options)
 
@@ -157,20 +157,18 @@ class Task:
     def few_shot(self, shots: int, *, draw: int) -> Task:
         """The task with `shots` training images per class, drawn by (seed, draw) from its training part.
 
-        Validation is cut to as many images as training has, stratified, at least one per class; mean and std
-        are those of the drawn images; test is untouched.
+        Validation is cut to as many images as training has, stratified, at least one per class; mean and std are those
+        of the drawn images; test is untouched.
 
-        Raises:
-            DataError: a class has fewer training images than shots.
+        Raises DataError: a class has fewer training images than shots.
         """
-        if isinstance(shots, bool) or not isinstance(shots, int) or shots < 1:
-            raise data_fault("shots", shots, "a number of images per class, 1 or more")
+        check_whole("shots", shots, "a number of images per class, 1 or more")
         counts = np.bincount(_numpy(self.train.labels), minlength=self.classes)
         poorest = int(counts.argmin())
         if counts[poorest] < shots:
             wanted = f"at most {counts[poorest]}, the training images of class {poorest} of {self.id}"
             raise data_fault("shots", shots, wanted, "ask for fewer shots or raise train_limit")
-        train = self._shots(shots, draw)
+        train = self.train.take(self._shots(shots, draw))
         valid = self.valid
         if len(valid) > len(train):
             chosen = stratified(_numpy(valid.labels), len(train), "few-shot valid", self.seed, draw)
@@ -178,35 +176,24 @@ class Task:
         mean, std = statistics(train.images)
         return replace(self, train=train, valid=valid, mean=mean, std=std, shots=shots, draw=draw)
 
-    def _shots(self, shots: int, draw: int) -> Split:
+    def _shots(self, shots: int, draw: int) -> Tensor:
         labels = _numpy(self.train.labels)
         drawn = []
         for label in range(self.classes):
             members = np.flatnonzero(labels == label)
             chosen = stratified(labels[members], shots, "few-shot", self.seed, draw, label)
             drawn.append(members[chosen])
-        return self.train.take(torch.from_numpy(np.sort(np.concatenate(drawn))).to(self.device))
+        return torch.from_numpy(np.sort(np.concatenate(drawn))).to(self.device)
 
     def describe(self) -> dict[str, Any]:
         """What rows and tickets say about it, as JSON values."""
-        return {
-            "id": self.id,
-            "origin": self.origin,
-            "classes": self.classes,
-            "class_ids": list(self.class_ids),
-            "class_names": None if self.class_names is None else list(self.class_names),
-            "origin_classes": list(self.origin_classes),
-            "labels": self.spec.labels,
-            "sizes": self.sizes,
-            "mean": list(self.mean),
-            "std": list(self.std),
-            "seed": self.seed,
-            "shots": self.shots,
-            "draw": self.draw,
-            "digest": self.digest,
-            "test_from": self.test_from,
-            "augmentation": self.augmentation,
+        own = {
+            entry.name: getattr(self, entry.name)
+            for entry in fields(self)
+            if entry.name not in ("spec", *get_args(Part))
         }
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+        return {"id": self.id, "labels": self.spec.labels, "sizes": self.sizes, **plain}
 
     def science(self) -> dict[str, Any]:
         """The part of `describe` that decides numbers: neither names, which may hold a path, nor what follows, nor the

@@ -23,7 +23,6 @@ BATCH_SIZES = {"32": 64, "bf16": 125}
 image as 64; in bfloat16, 64 take 1.07 times as long as 125)."""
 
 GPU_BATCH_SIZE = 1_000
-_PRECISIONS = ("32", "bf16")
 
 
 class FrozenError(UltError):
@@ -49,8 +48,8 @@ class FeatureStream:
         precision: str = "32",
         device: str = "cpu",
     ) -> None:
-        if precision not in _PRECISIONS:
-            raise fault("precision", precision, f"one of {', '.join(_PRECISIONS)}")
+        if precision not in BATCH_SIZES:
+            raise fault("precision", precision, f"one of {', '.join(BATCH_SIZES)}")
         if tuple(network.spec.input.shape) != CANONICAL:
             mend = "tasks are served as 3x32x32 images; search a ticket on tasks, or give it an adapter (input.adapter=pool16)"
             raise fault("network", tuple(network.spec.input.shape), f"an input of shape {CANONICAL}", mend)

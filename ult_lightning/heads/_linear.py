@@ -35,16 +35,13 @@ class LinearHead:
 
     @property
     def classes(self) -> int:
-        """Number of classes k."""
         return self.weight.shape[0]
 
     @property
     def dim(self) -> int:
-        """Number of features d."""
         return self.weight.shape[1]
 
     def to(self, device: str | torch.device) -> LinearHead:
-        """The same head on another device."""
         return LinearHead(self.weight.to(device), self.bias.to(device))
 
 
@@ -70,9 +67,14 @@ class HeadPath:
         return (self.scores(features).argmax(2) == labels[:, None]).sum(0)
 
     def head(self, value: float) -> LinearHead:
-        """The head of the candidate ``value``."""
         index = self.values.index(value)
         return LinearHead(self.weights[index].clone(), self.biases[index].clone())
+
+
+def unstandardised(values: Sequence[float], weights: Tensor, biases: Tensor, mean: Tensor, inverse: Tensor) -> HeadPath:
+    """Heads W z + c on z = (x - mean) * inverse as a path on x; weights (l, k, d) and biases (l, k) are float64."""
+    folded = weights * inverse
+    return HeadPath(tuple(values), folded.float().contiguous(), (biases - folded @ mean).float())
 
 
 @dataclass(frozen=True)

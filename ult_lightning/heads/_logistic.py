@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ult_lightning.base import Options, grow_grid, option
-from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, LinearHead, validated
+from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, LinearHead, unstandardised, validated
 from ult_lightning.heads._ridge import inverse_std
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class Objective:
         self.chosen = F.one_hot(labels, classes).double()
 
     def __call__(self, flat: Floats, penalty: float) -> tuple[float, Floats]:
-        """Value and gradient."""
         n, dim = self.z.shape
         weight, bias = self.unpack(flat)
         logits = torch.addmm(bias, self.z, weight.T).double()  # (n, k)
@@ -75,7 +74,7 @@ class LogisticSolver:
     """Heads of one training set for one penalty after another, each started from the one before.
 
     **Overwrites ``features``** (n, d) with their standardised form. ``iterations`` has those of every penalty so far.
-    In scikit-learn's terms C = 1 / (penalty * n).
+    In scikit-learn's terms C = 1 / (penalty * n). L-BFGS-B as of Byrd et al. 1995.
     """
 
     def __init__(self, features: Tensor, labels: Tensor, classes: int, *, max_iter: int = MAX_ITER) -> None:
@@ -89,17 +88,16 @@ class LogisticSolver:
         """The heads of all ``penalties``, largest first."""
         from scipy.optimize import minimize
 
-        values, weights, biases = sorted(penalties, reverse=True), [], []
+        values, heads = sorted(penalties, reverse=True), []
         for penalty in values:
-            found = minimize(self._objective, self._flat, args=(penalty,), jac=True, method="L-BFGS-B",
-                             options=self._limits)  # fmt: skip
-            self._flat = found.x
-            weight, bias = self._objective.unpack(self._flat)
-            folded = weight.double() * self._inverse
-            weights.append(folded.float())
-            biases.append((bias.double() - folded @ self._mean).float())
-            self.iterations[penalty] = int(found.nit)
-        return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases))
+            result = minimize(
+                self._objective, self._flat, args=(penalty,), jac=True, method="L-BFGS-B", options=self._limits
+            )
+            self._flat = result.x
+            heads.append(self._objective.unpack(self._flat))
+            self.iterations[penalty] = int(result.nit)
+        weights, biases = (torch.stack(parts).double() for parts in zip(*heads, strict=True))
+        return unstandardised(values, weights, biases, self._mean, self._inverse)
 
 
 @dataclass(frozen=True)

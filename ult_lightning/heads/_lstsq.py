@@ -74,8 +74,9 @@ FUNCTION_HEADS.add("lstsq", Head(LstsqOptions, lstsq))
 def least_squares(features: Floats, values: Floats, *, rcond: float = 1e-10) -> tuple[Floats, Floats, int]:
     """Weights (k, d), biases (k,) and the rank for features (n, d) and values (n, k), in float64.
 
-    The features are standardised first, so that their scale does not matter; constant ones get the weight 0. Of all
-    solutions it is the one of least norm on standardised features.
+    The W and c of the definition of a universal ticket, sup ||W b(x) + c - f(x)|| <= eps (Burkholz et al. 2022), on a
+    sample. The features are standardised first, so that their scale does not matter; constant ones get the weight 0. Of
+    all solutions it is the one of least norm on standardised features.
     """
     centre, spread = features.mean(0), features.std(0)
     level = values.mean(0)

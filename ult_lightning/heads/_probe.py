@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ult_lightning.base import UltError
-from ult_lightning.heads._linear import HeadPath
+from ult_lightning.heads._linear import HeadPath, unstandardised
 
 if TYPE_CHECKING:
     from ult_lightning.heads._features import FeatureStream
@@ -82,35 +81,34 @@ class Probe(LightningModule):
         mean, variance = self.norm.running_mean, self.norm.running_var
         assert mean is not None
         assert variance is not None
-        inverse = (variance.double() + _EPS).rsqrt()
-        values, weights, biases = [], [], []
-        for w, c, rate in zip(self.weights, self.biases, self._rates, strict=True):
-            weight = w.detach().double() * inverse
-            bias = c.detach().double() - weight @ mean.double()
-            if math.isfinite(float(weight.sum() + bias.sum())):
-                values.append(rate)
-                weights.append(weight.float())
-                biases.append(bias.float())
-        if not values:
+        weights, biases = (torch.stack([p.detach() for p in parts]).double() for parts in (self.weights, self.biases))
+        path = unstandardised(self._rates, weights, biases, mean.double(), (variance.double() + _EPS).rsqrt())
+        fine = (path.weights.sum((1, 2)) + path.biases.sum(1)).isfinite()
+        if not bool(fine.any()):
             rates = ", ".join(f"{rate:g}" for rate in self._rates)
             raise UltError(
                 f"The SGD probe diverged at every learning rate ({rates}); add a smaller one to head.options.lrs."
             )
-        return HeadPath(tuple(values), torch.stack(weights), torch.stack(biases))
+        values = tuple(rate for rate, kept in zip(path.values, fine.tolist(), strict=True) if kept)
+        return HeadPath(values, path.weights[fine], path.biases[fine])
 
 
 def train_probe(stream: FeatureStream, rates: tuple[float, ...], options: SgdOptions, *, seed: int) -> HeadPath:
-    """Train one head per rate through Lightning, quietly, without logger or checkpoints."""
     rates = tuple(rate for rate in rates if rate < torch.finfo(torch.float32).max)  # others diverge at once
     order = Order(stream.sizes["train"], options.batch_size, seed)
     probe = Probe(stream, rates, options, seed=seed, steps=options.epochs * len(order))
     cuda = stream.device.type == "cuda"
     with _quiet():
         trainer = Trainer(
-            max_epochs=options.epochs, accelerator="gpu" if cuda else "cpu",
-            devices=[stream.device.index or 0] if cuda else 1, logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, plugins=[LightningEnvironment()],
-        )  # fmt: skip
+            max_epochs=options.epochs,
+            accelerator="gpu" if cuda else "cpu",
+            devices=[stream.device.index or 0] if cuda else 1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            plugins=[LightningEnvironment()],
+        )
         trainer.fit(probe, order)
     return probe.to(stream.device).path()
 

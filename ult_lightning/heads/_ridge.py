@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from ult_lightning.base import Options, UltError, fault, grid_reach, option
-from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, choose
+from ult_lightning.heads._linear import HEADS, Head, HeadFit, HeadPath, choose, unstandardised
 
 if TYPE_CHECKING:
     from ult_lightning.heads._features import FeatureStream
@@ -71,7 +72,6 @@ class RidgeStatistics:
                 self._flush()
 
     def merge(self, other: RidgeStatistics) -> None:
-        """Add all that ``other`` has seen."""
         self._flush()
         other._flush()
         if other._shift is None:
@@ -107,10 +107,10 @@ class RidgeStatistics:
         rows, labels = self._chunk[: self._filled], self._labels[: self._filled]
         if self._filled == 0:
             return
-        chosen = torch.nn.functional.one_hot(labels, self.classes)
+        one_hot = F.one_hot(labels, self.classes)
         add_gram(self._upper, rows)
-        self._class_sums += (chosen.to(rows.dtype).T @ rows).double()
-        self._counts += chosen.sum(0)
+        self._class_sums += (one_hot.to(rows.dtype).T @ rows).double()
+        self._counts += one_hot.sum(0)
         self.n += self._filled
         self._filled = 0
 
@@ -165,7 +165,9 @@ def _apply(reflectors: Floats, tau: Floats, columns: Floats, trans: str) -> Floa
 
 
 def ridge_path(statistics: RidgeStatistics, lambdas: Sequence[float] = LAMBDAS) -> HeadPath:
-    """The heads of all ``lambdas``, largest first, from accumulated statistics (the primal form, for n >= d)."""
+    """The heads of all ``lambdas``, largest first, from accumulated statistics: ridge regression (Hoerl and Kennard
+    1970) in its primal form, (Z^T Z + lambda n I) W = Z^T Y, for n >= d.
+    """
     mean, gram, class_sums, counts = statistics.moments()
     inverse = inverse_std(gram.diagonal() / statistics.n, mean)
     gram.mul_(inverse).mul_(inverse[:, None])
@@ -176,7 +178,10 @@ def ridge_path(statistics: RidgeStatistics, lambdas: Sequence[float] = LAMBDAS) 
 
 
 def ridge_path_dual(features: Tensor, labels: Tensor, classes: int, lambdas: Sequence[float] = LAMBDAS) -> HeadPath:
-    """The same heads from features (n, d) themselves: an n by n system instead of d by d, for n < d."""
+    """The same heads from features (n, d) themselves by the dual form (Saunders et al. 1998), for n < d.
+
+    W = Z^T A with (Z Z^T + lambda n I) A = Y: an n by n system instead of d by d.
+    """
     n = len(features)
     wide = features.double()
     mean = wide.mean(0)
@@ -185,11 +190,11 @@ def ridge_path_dual(features: Tensor, labels: Tensor, classes: int, lambdas: Seq
     wide *= inverse
     if not bool(torch.isfinite(wide).all()):
         raise UltError("The features are too large to be standardised; search with norm=batch or another init.")
-    chosen = torch.nn.functional.one_hot(labels, classes).double()
-    counts = chosen.sum(0)
+    one_hot = F.one_hot(labels, classes).double()
+    counts = one_hot.sum(0)
     kernel = (wide @ wide.T).cpu().numpy()
     values = sorted(lambdas, reverse=True)
-    solved = shifted_solves(kernel, (chosen - counts / n).cpu().numpy(), [value * n for value in values])  # (l, n, k)
+    solved = shifted_solves(kernel, (one_hot - counts / n).cpu().numpy(), [value * n for value in values])  # (l, n, k)
     weights = wide.T.cpu().numpy() @ solved  # (l, d, k)
     return _folded(values, weights, mean, inverse, counts)
 
@@ -205,10 +210,10 @@ def _folded(values: Sequence[float], solved: Floats, mean: Tensor, inverse: Tens
     fine = [i for i, solution in enumerate(solved) if np.isfinite(solution).all()]
     if not fine:
         raise fault("lambdas", list(values), "a lambda that is large enough for these features", "add a larger one")
-    weights = torch.from_numpy(solved[fine]).to(mean.device).transpose(1, 2) * inverse  # (l, k, d)
-    biases = counts / counts.sum() - weights @ mean  # (l, k)
-    biases[:, counts == 0] = -torch.inf  # a class without a training image is never predicted
-    return HeadPath(tuple(values[i] for i in fine), weights.float().contiguous(), biases.float())
+    weights = torch.from_numpy(solved[fine]).to(mean.device).transpose(1, 2)  # (l, k, d)
+    means = counts / counts.sum()
+    means[counts == 0] = -torch.inf  # a class without a training image is never predicted
+    return unstandardised([values[i] for i in fine], weights, means, mean, inverse)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -33,6 +34,9 @@ _SEAL = rb'"ult_task_model":"{\"digest\":\"'
 
 class TaskModelError(UltError):
     """A file that is no task model, or parts of one that do not fit together."""
+
+
+_wrong = partial(fault, error=TaskModelError)
 
 
 class TaskModel(nn.Module):
@@ -186,7 +190,6 @@ def check_head(head: LinearHead, task: Mapping[str, Any], dim: int) -> None:
 
 
 def _keys(place: int, heads: int) -> tuple[str, str]:
-    """The names of one head's tensors in a file of so many heads."""
     stem = "head" if heads == 1 else f"heads/{place}"
     return f"{stem}/weight", f"{stem}/bias"
 
@@ -227,7 +230,6 @@ def _unseal(content: bytes, where: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _are_tasks(tasks: object) -> bool:
-    """Whether a description names heads, each once, and their tasks."""
     if not isinstance(tasks, list) or not tasks:
         return False
     fine = (
@@ -247,7 +249,6 @@ def _description(header: bytes) -> dict[str, Any]:
 
 
 def _plain(task: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON copy of a task's description."""
     try:
         copied: dict[str, Any] = json.loads(canonical_json(task))
     except (TypeError, ValueError) as cause:
@@ -261,7 +262,3 @@ def _triple(task: Mapping[str, Any], key: str) -> Tensor:
     if not good or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in got or []):
         raise _wrong(f"task.{key}", got, "three finite numbers, one per channel")
     return torch.tensor(got, dtype=torch.float32)
-
-
-def _wrong(argument: str, got: object, wanted: str, mend: str = "") -> UltError:
-    return fault(argument, got, wanted, mend, error=TaskModelError)

@@ -1,6 +1,6 @@
 """What is a mother? Architectures, inits, masking of any module, frozen networks from tickets."""
 
-from ult_lightning.nets._frozen import (
+from ult_lightning.nets._frozen_network import (
     FrozenNetwork,
     apply_subnetwork,
     build_frozen,

@@ -113,8 +113,12 @@ def _named_body(spec: MotherSpec) -> nn.Module:
 
 def _own_body(spec: MotherSpec, module: Factory | None) -> nn.Module:
     if module is None:
-        raise fault("module", None, "the factory of the mother, since it is a network of your own",
-                    "pass module=your_factory to Ticket.load or find_ticket")  # fmt: skip
+        raise fault(
+            "module",
+            None,
+            "the factory of the mother, since it is a network of your own",
+            "pass module=your_factory to Ticket.load or find_ticket",
+        )
     body = module()
     if not isinstance(body, nn.Module) or not maskable(body):
         raise fault("module", type(body).__name__, "a factory that returns an nn.Module with Conv or Linear layers")

@@ -1,42 +1,33 @@
 """Rows into cells: all measurements of one arm on one target with equal settings, one value per seed.
 
-A store may hold several experiments. Rows that differ in any setting are never averaged: the arm then has variants,
-and their labels name what tells them apart.
+A store may hold several experiments. Rows that differ in any setting are never averaged: the arm then has variants, and
+their labels name what tells them apart.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from ult_lightning.base import fault
-from ult_lightning.report._shown_settings import Settings, decisive_settings, identity_of, settings_of, short
+from ult_lightning.report import _variants
 from ult_lightning.report._style import arm_order, listed
-from ult_lightning.report._variants import (
-    Group,
-    Variant,
-    labels,
-    left_out,
-    order,
-    shown_names,
-    telling_names,
-    variant_of,
-)
+from ult_lightning.report._variants import Group, Settings, Variant, decisive_settings
 from ult_lightning.results import Row
 
 METRIC = "accuracy"
 
-_Key = tuple[tuple[str, str], ...]
+_Place = tuple[str, int | None, str]  # task, images per class (None: the whole training part), arm
 
 
 @dataclass(frozen=True)
 class Cell:
     """The rows of one arm on one target (and number of shots) with equal `settings`.
 
-    `variant` is empty, or the (setting, value) pairs that tell this cell from the arm's other cells; `label`
-    is the arm's name with them.
+    `variant` is empty, or the (setting, value) pairs that tell this cell from the arm's other cells; `label` is the
+    arm's name with them.
     """
 
     task: str
@@ -46,6 +37,11 @@ class Cell:
     settings: Settings = field(default_factory=dict)
     variant: Variant = ()
     label: str = ""
+
+    @property
+    def target(self) -> tuple[str, int | None]:
+        """The task and the number of shots."""
+        return self.task, self.shots
 
     @property
     def by_seed(self) -> dict[int, float]:
@@ -65,58 +61,47 @@ def cells(rows: Sequence[Row], partners: Sequence[str] = ()) -> tuple[list[Cell]
     """Group accuracy rows by target, shots, arm and settings; also sentences that a reader must know.
 
     `partners` are the arms that others are measured against: labels tell which variant of them is meant. Targets keep
-    the order in which they first appear, then by shots; arms have their fixed order. Raises UltError where no row
-    holds an accuracy.
+    the order in which they first appear, then by shots; arms have their fixed order. Raises UltError where no row holds
+    an accuracy.
     """
     used = [row for row in rows if row.metric == METRIC and row.unit == "fraction"]
     if not used:
-        raise fault(
-            "rows",
-            len(used),
-            f"at least one row whose metric is {METRIC}",
-            "run `ult compare` or `ult transfer` first, or widen the filters",
-        )
-    notes = _others(rows, len(used))
-    found, older = _grouped(used)
+        mend = "run `ult compare` or `ult transfer` first, or widen the filters"
+        raise fault("rows", len(used), f"at least one row whose metric is {METRIC}", mend)
+    others = sorted({f"{row.metric} in {row.unit}" for row in rows} - {f"{METRIC} in fraction"})
+    notes = [f"{len(rows) - len(used)} rows of other metrics ({', '.join(others)}) are left out."] if others else []
+    grouped, older = _grouped(used)
     if older:
         notes.append(f"{older} rows were measured again with equal settings: the newest is shown.")
-    found, said = _labelled(found, partners)
+    labelled, explained = _labelled(grouped, partners)
     tasks = list(dict.fromkeys(row.task for row in used))
-    arms = arm_order(cell.arm for cell in found)
-    found.sort(key=lambda cell: (tasks.index(cell.task), cell.shots or 0, arms.index(cell.arm), order(cell.variant)))
-    return found, [*notes, *said]
+    arms = arm_order(cell.arm for cell in labelled)
 
+    def place(cell: Cell) -> tuple[object, ...]:
+        return tasks.index(cell.task), cell.shots or 0, arms.index(cell.arm), _variants.order(cell.variant)
 
-def shots_of(row: Row) -> int | None:
-    """Images per class of a few-shot row, None for a whole training part."""
-    shots = row.extra.get("shots")
-    return None if shots is None else int(shots)
-
-
-def _others(rows: Sequence[Row], used: int) -> list[str]:
-    others = sorted({f"{row.metric} in {row.unit}" for row in rows} - {f"{METRIC} in fraction"})
-    return [f"{len(rows) - used} rows of other metrics ({', '.join(others)}) are left out."] if others else []
+    return sorted(labelled, key=place), [*notes, *explained]
 
 
 def _grouped(rows: Sequence[Row]) -> tuple[list[Cell], int]:
     """The cells without their labels, and how many rows were measured again later."""
     several = _arms_with_tickets(rows)
-    groups: dict[tuple[str, int | None, str, _Key], dict[tuple[object, ...], Row]] = {}
-    shown: dict[tuple[str, int | None, str, _Key], Settings] = {}
+    groups: dict[tuple[_Place, Variant], dict[object, Row]] = defaultdict(dict)
+    settings: dict[tuple[_Place, Variant], Settings] = {}
     older = 0
     for row in sorted(rows, key=lambda row: (row.created, row.id)):
-        identity = identity_of(row) if row.arm in several else None
+        identity = _identity(row) if row.arm in several else None
         ticket = {} if identity is None else {"ticket": identity}
-        key = (row.task, shots_of(row), row.arm, _key({**decisive_settings(row), **ticket}))
-        group = groups.setdefault(key, {})
-        older += _slot(row) in group
-        group[_slot(row)] = row
-        shown[key] = {**settings_of(row), **ticket}
-    return [Cell(*key[:3], tuple(group.values()), shown[key]) for key, group in groups.items()], older
+        key = _place(row), tuple(sorted({**decisive_settings(row), **ticket}.items()))
+        older += _slot(row) in groups[key]
+        groups[key][_slot(row)] = row
+        settings[key] = {**_variants.settings_of(row), **ticket}
+    return [Cell(*key[0], tuple(group.values()), settings[key]) for key, group in groups.items()], older
 
 
-def _key(settings: Settings) -> _Key:
-    return tuple(sorted(settings.items()))
+def _place(row: Row) -> _Place:
+    shots = row.extra.get("shots")
+    return row.task, None if shots is None else int(shots), row.arm
 
 
 def _slot(row: Row) -> tuple[object, ...]:
@@ -124,46 +109,47 @@ def _slot(row: Row) -> tuple[object, ...]:
     return row.seed, row.extra.get("draw")
 
 
+def _identity(row: Row) -> str | None:
+    """The ticket, or the network without one, that a transferred row names; None for other rows."""
+    identity = row.settings.get("ticket") or row.settings.get("network")
+    return None if identity is None else str(identity)
+
+
 def _arms_with_tickets(rows: Sequence[Row]) -> set[str]:
     """The arms that were measured with several tickets on one seed, where the ticket is a setting like others."""
     tickets: dict[tuple[object, ...], set[str | None]] = defaultdict(set)
     for row in rows:
-        tickets[row.arm, row.task, shots_of(row), _slot(row), _key(decisive_settings(row))].add(identity_of(row))
-    return {str(slot[0]) for slot, found in tickets.items() if len(found) > 1}
+        key = (row.arm, _place(row), _slot(row), *sorted(decisive_settings(row).items()))
+        tickets[key].add(_identity(row))
+    return {str(key[0]) for key, identities in tickets.items() if len(identities) > 1}
 
 
-def _groups(found: Iterable[Cell]) -> list[Group]:
+def _groups(cells: Iterable[Cell]) -> list[Group]:
     """The settings of the cells, those of one arm on one target and number of shots together."""
     groups: dict[tuple[object, ...], list[Settings]] = defaultdict(list)
-    for cell in found:
-        groups[cell.arm, cell.task, cell.shots].append(cell.settings)
+    for cell in cells:
+        groups[cell.arm, cell.target].append(cell.settings)
     return list(groups.values())
 
 
-def _labelled(found: Sequence[Cell], partners: Sequence[str]) -> tuple[list[Cell], list[str]]:
+def _labelled(cells: Sequence[Cell], partners: Sequence[str]) -> tuple[list[Cell], list[str]]:
     """The cells with their variants and labels, and what explains those."""
-    telling = telling_names(_groups(found))
-    against = _groups(cell for cell in found if cell.arm in partners)
-    out: list[Cell] = []
+    telling = _variants.telling_names(_groups(cells))
+    against = _groups(cell for cell in cells if cell.arm in partners)
+    labelled: list[Cell] = []
     notes: list[str] = []
-    silent: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for arm in arm_order(cell.arm for cell in found):
-        mine = [cell for cell in found if cell.arm == arm]
-        shown = shown_names(_groups(mine), against, telling)
-        variants = [variant_of(cell.settings, shown) for cell in mine]
-        named, said = labels(arm, variants)
-        notes += said
-        out += [
-            replace(cell, variant=variant, label=named[variant]) for cell, variant in zip(mine, variants, strict=True)
-        ]
-        silent[tuple(left_out(_groups(mine), shown))].append(arm)
-    return out, notes + _silent(silent)
-
-
-def _silent(silent: Mapping[tuple[str, ...], Sequence[str]]) -> list[str]:
-    """What the labels leave out, arms that leave out the same together."""
-    return [
-        f"The variants of {listed(arms)} also differ in {listed([short(name) for name in names])}."
+    silent: dict[tuple[str, ...], list[str]] = defaultdict(list)  # what labels leave out, and the arms that do
+    for arm in arm_order(cell.arm for cell in cells):
+        mine = [cell for cell in cells if cell.arm == arm]
+        shown = _variants.shown_names(_groups(mine), against, telling)
+        variants = [_variants.variant_of(cell.settings, shown) for cell in mine]
+        labels, explained = _variants.labels(arm, variants)
+        notes += explained
+        labelled += [replace(cell, variant=one, label=labels[one]) for cell, one in zip(mine, variants, strict=True)]
+        silent[tuple(_variants.left_out(_groups(mine), shown))].append(arm)
+    silent.pop((), None)
+    differ = [
+        f"The variants of {listed(arms)} also differ in {listed([_variants.short(name) for name in names])}."
         for names, arms in silent.items()
-        if names
     ]
+    return labelled, notes + differ

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,17 @@ from ult_lightning.report._style import LIGHT, Theme, arm_look, arm_order, natur
 from ult_lightning.report._table import Line, Section, Table
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 _ACROSS = 3  # panels in a row
 _WIDE = 7.2  # inches, the text width of a paper
 _DPI = 200
 _STYLES = ("-", "--", ":", "-.")
+DOTS: dict[str, Any] = {"linestyle": "", "marker": "o", "alpha": 0.4, "markeredgewidth": 0}
+"""Seeds, faint."""
 _TALLEST_INTERVAL = 0.75  # of the span of the points; longer intervals are cut and get an arrow head
 
 
@@ -35,15 +39,19 @@ def figure(summary: Table, path: str | Path) -> Path:
 
 
 def png(summary: Table, theme: Theme = LIGHT) -> bytes:
-    """The figure of a table as PNG bytes."""
+    return as_png(lambda: _drawn(summary, theme), theme, dpi=_DPI)
+
+
+def as_png(draw: Callable[[], Figure], theme: Theme, *, dpi: int, font_size: float = 8.0) -> bytes:
+    """What `draw` draws under the settings of a theme, as the bytes of a PNG without a date or version."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     out = io.BytesIO()
-    with rc_context(_settings(theme)):
-        drawn = _drawn(summary, theme)
-        FigureCanvasAgg(drawn)
-        drawn.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+    with rc_context(_settings(theme) | {"font.size": font_size}):
+        figure = draw()
+        FigureCanvasAgg(figure)
+        figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()
 
 
@@ -52,14 +60,14 @@ def caption(summary: Table) -> str:
     curves = _curves(summary)
     panels = _single(summary)
     several = any(line.accuracy.n > 1 for line in summary.lines)
-    said = "Points are means over seeds with 95 % Student t intervals" if several else "Points are single seeds"
+    words = "Points are means over seeds with 95 % Student t intervals" if several else "Points are single seeds"
     if several and panels:
-        said += ", faint dots the seeds"
+        words += ", faint dots the seeds"
     if any(_baseline(section, summary) is not None for section in panels):
-        said += f"; the thin line is that of {summary.baseline}"
+        words += f"; the thin line is that of {summary.baseline}"
     if several and panels:
-        said += ". Arrow heads mark intervals that leave the panel"
-    return f"Test accuracy per target{' against training images per class' if curves else ''}. {said}."
+        words += ". Arrow heads mark intervals that leave the panel"
+    return f"Test accuracy per target{' against training images per class' if curves else ''}. {words}."
 
 
 def described(summary: Table) -> str:
@@ -77,7 +85,6 @@ def _settings(theme: Theme) -> dict[Any, Any]:
     return {
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
-        "font.size": 8.0,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.unicode_minus": True,
@@ -96,10 +103,8 @@ def _drawn(summary: Table, theme: Theme) -> Figure:
     curves = _curves(summary)
     single = _single(summary)
     labels = _labels(single)
-    height_arms = 0.95 + 0.27 * len(labels)
     rows_arms = math.ceil(len(single) / _ACROSS)
-    rows_shots = math.ceil(len(curves) / _ACROSS)
-    heights = [height_arms] * rows_arms + [2.6] * rows_shots
+    heights = [0.95 + 0.27 * len(labels)] * rows_arms + [2.6] * math.ceil(len(curves) / _ACROSS)
     across = min(_ACROSS, max(len(single), len(curves)))
     drawn = Figure(figsize=(_WIDE if across > 1 else 4.6, sum(heights) + 0.15), layout="constrained")
     drawn.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.04)  # type: ignore[union-attr, call-arg]
@@ -137,8 +142,8 @@ def _single(summary: Table) -> list[Section]:
 
 def _baseline(section: Section, summary: Table) -> Line | None:
     """The one line of the baseline; None where there is none, or several variants of it."""
-    found = [line for line in section.lines if line.arm == summary.baseline]
-    return found[0] if len(found) == 1 else None
+    lines = [line for line in section.lines if line.arm == summary.baseline]
+    return lines[0] if len(lines) == 1 else None
 
 
 def _labels(sections: Sequence[Section]) -> list[str]:
@@ -159,8 +164,7 @@ def _looks(sections: Sequence[Section], theme: Theme) -> dict[str, dict[str, Any
     for label in _labels(sections):
         colour, marker = arm_look(arms[label], theme)
         dashes = _STYLES[drawn[arms[label]] % len(_STYLES)]
-        own = {"color": colour, "marker": marker, "linestyle": dashes}
-        looks[label] = {**own, "markersize": 4, "linewidth": 1.1}
+        looks[label] = {"color": colour, "marker": marker, "linestyle": dashes, "markersize": 4, "linewidth": 1.1}
         drawn[arms[label]] += 1
     return looks
 
@@ -197,10 +201,7 @@ def _point(axes: Axes, line: Line, height: int, limits: tuple[float, float], dec
     mean = 100 * line.accuracy.mean
     if len(line.by_seed) > 1:
         seeds = [100 * value for value in line.by_seed.values()]
-        axes.plot(
-            seeds, [height + 0.26] * len(seeds), linestyle="", marker="o", markersize=2.6, color=colour,
-            alpha=0.4, markeredgewidth=0, zorder=2,
-        )  # fmt: skip
+        axes.plot(seeds, [height + 0.26] * len(seeds), **DOTS, markersize=2.6, color=colour, zorder=2)
     if not math.isnan(line.accuracy.half):
         inset = 0.02 * (limits[1] - limits[0])  # room for the arrow heads
         for end, side in ((100 * line.accuracy.low, "<"), (100 * line.accuracy.high, ">")):
@@ -209,16 +210,13 @@ def _point(axes: Axes, line: Line, height: int, limits: tuple[float, float], dec
             axes.plot([mean, inside], [height] * 2, color=colour, linewidth=1.2, solid_capstyle="butt", zorder=3)
             axes.plot(inside, height, marker=cap, markersize=5, color=colour, clip_on=False, zorder=3)
     size = 6.6 if marker in ("P", "X") else 5.2  # thin shapes are lost in their paper-coloured edge otherwise
-    axes.plot(
-        mean, height, marker=marker, markersize=size, color=colour, markeredgecolor=theme.paper,
-        markeredgewidth=0.5, zorder=4,
-    )  # fmt: skip
+    axes.plot(mean, height, marker=marker, markersize=size, color=colour, zorder=4, **edged(theme))
     edge = (limits[1] - mean) / (limits[1] - limits[0])
-    axes.annotate(
-        percent(line.accuracy.mean, decimals), (mean, height), (0, 4.2), textcoords="offset points",
-        ha="right" if edge < 0.06 else "left" if edge > 0.94 else "center", va="bottom", fontsize=6.2,
-        color=theme.soft, zorder=5, bbox={"boxstyle": "square,pad=0.1", "fc": theme.paper, "ec": "none"},
-    )  # fmt: skip
+    side = "right" if edge < 0.06 else "left" if edge > 0.94 else "center"
+    box = {"boxstyle": "square,pad=0.1", "fc": theme.paper, "ec": "none"}
+    look: dict[str, Any] = {"ha": side, "va": "bottom", "fontsize": 6.2, "color": theme.soft, "zorder": 5, "bbox": box}
+    number = percent(line.accuracy.mean, decimals)
+    axes.annotate(number, (mean, height), (0, 4.2), textcoords="offset points", **look)
 
 
 def _limits(lines: Sequence[Line]) -> tuple[float, float]:
@@ -247,13 +245,11 @@ def _shot_panel(
     """Accuracy against images per class, one curve per arm."""
     labels = _labels(sections)
     for rank, label in enumerate(labels):
-        found = [(x, line) for x, one in enumerate(sections) for line in one.lines if line.label == label]
+        lines = [(x, line) for x, one in enumerate(sections) for line in one.lines if line.label == label]
         shift = 0.05 * (rank - (len(labels) - 1) / 2)
-        half = [0.0 if math.isnan(line.accuracy.half) else 100 * line.accuracy.half for _, line in found]
-        axes.errorbar(
-            [x + shift for x, _ in found], [100 * line.accuracy.mean for _, line in found], yerr=half,
-            elinewidth=0.9, capsize=0, markeredgecolor=theme.paper, markeredgewidth=0.4, **looks[label],
-        )  # fmt: skip
+        x, y = [x + shift for x, _ in lines], [100 * line.accuracy.mean for _, line in lines]
+        half = [0.0 if math.isnan(line.accuracy.half) else 100 * line.accuracy.half for _, line in lines]
+        axes.errorbar(x, y, yerr=half, elinewidth=0.9, capsize=0, **edged(theme, 0.4), **looks[label])
     axes.set_xticks(range(len(sections)), [str(one.shots) for one in sections])
     axes.set_xlim(-0.4, len(sections) - 0.6)
     low, high = axes.get_ylim()
@@ -270,7 +266,14 @@ def _legend(drawn: Figure, looks: Mapping[str, dict[str, Any]]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], label=label, **look) for label, look in looks.items()]
-    drawn.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, fontsize=7,
-        handlelength=2.8,
-    )  # fmt: skip
+    legend_below(drawn, handles, min(4, len(handles)), fontsize=7, handlelength=2.8)
+
+
+def edged(theme: Theme, width: float = 0.5) -> dict[str, Any]:
+    """Markers with an edge in the colour of the paper, so that they stay apart."""
+    return {"markeredgecolor": theme.paper, "markeredgewidth": width}
+
+
+def legend_below(drawn: Figure, handles: Sequence[Artist], columns: int, **look: Any) -> Legend:
+    """A legend without a frame, below all panels."""
+    return drawn.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, **look)

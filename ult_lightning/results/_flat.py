@@ -1,4 +1,4 @@
-"""The settings of a row: flat names, the same for all makers, from the plain forms of tasks, mothers, searches and heads."""
+"""The settings of a row: flat names, the same for all makers, from what tasks, mothers, searches and heads say."""
 
 from __future__ import annotations
 

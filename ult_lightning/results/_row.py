@@ -8,7 +8,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ult_lightning.base import canonical_json, fault
@@ -28,12 +28,12 @@ def _now() -> str:
 class Row:
     """One measured number.
 
-    `value` is in `unit` ("fraction": 0 to 1), measured on `n` test images after a head (or net) was fitted on
-    `n_train` images and chosen on `n_valid`. `ticket`: the id of the ticket used, None without one. `seen`: whether
-    that ticket's search used this task's images or classes, None where the question does not arise. `settings`: all
-    that decides the number, flat; `id` is their hash. `seconds` by phase (search, features, head, test, total).
-    `trained`: in words, what was fitted, with `parameters_trained` numbers. `bytes`: what this arm must store for
-    this task. `created`: UTC, ISO 8601.
+    `value` is in `unit` ("fraction": 0 to 1), measured on `n` test images after a head (or net) was fitted on `n_train`
+    images and chosen on `n_valid`. `ticket`: the id of the ticket used, None without one. `seen`: whether that ticket's
+    search used this task's images or classes, None where the question does not arise. `settings`: all that decides the
+    number, flat; `id` is their hash. `seconds` by phase (search, features, head, test, total). `trained`: in words,
+    what was fitted, with `parameters_trained` numbers. `bytes`: what this arm must store for this task. `created`: UTC,
+    ISO 8601.
 
     Raises UltError for anything that cannot be such a number.
     """
@@ -71,7 +71,8 @@ class Row:
         for name in _MAPPINGS:
             self._set(name, _json(name, getattr(self, name)))
         for name, setting in self.settings.items():
-            if any(one is None or isinstance(one, dict | list) for one in _entries(setting)):
+            entries = setting if isinstance(setting, list) else [setting]
+            if any(one is None or isinstance(one, dict | list) for one in entries):
                 raise fault(f"settings.{name}", setting, "a number, a word, true or false, or a list of them")
         self._set("value", _number("value", self.value))
         if self.unit == "fraction" and not 0 <= self.value <= 1:
@@ -87,7 +88,12 @@ class Row:
             raise fault("seen", self.seen, "True, False or None")
         if self.bytes is not None:
             self._set("bytes", _count("bytes", self.bytes, 0))
-        _check_time(self.created)
+        try:
+            away = datetime.fromisoformat(self.created).utcoffset()
+        except (TypeError, ValueError):
+            away = None
+        if away != timedelta(0):
+            raise fault("created", self.created, "a UTC time such as 2026-01-31T12:00:00+00:00")
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -111,10 +117,10 @@ class Row:
         if not isinstance(content, dict):
             raise fault("row", content, "one JSON object")
         known = {f.name for f in fields(cls)}
-        odd = sorted((set(content) - known) | (known - set(content)))
+        odd = sorted(known ^ set(content))
         if odd:
-            said = "unknown" if odd[0] in content else "missing"
-            raise fault("row", f"the {said} key {odd[0]}", f"exactly the keys {', '.join(sorted(known))}")
+            which = "unknown" if odd[0] in content else "missing"
+            raise fault("row", f"the {which} key {odd[0]}", f"exactly the keys {', '.join(sorted(known))}")
         return cls(**content)
 
     def _set(self, name: str, value: object) -> None:
@@ -126,32 +132,19 @@ def rows_as_json_lines(rows: Iterable[Row]) -> str:
 
     `seconds` is the total, None where the row holds none; `seconds_by_phase` has its parts.
     """
-    names = [f.name for f in fields(Row)]
-    order = [*_FIRST, *(name for name in names if name not in _FIRST)]
+    names = dict.fromkeys((*_FIRST, *(entry.name for entry in fields(Row))))
     lines = []
     for row in rows:
-        found = {name: getattr(row, name) for name in order} | {"seconds": row.total_seconds}
-        lines.append(json.dumps({**found, "seconds_by_phase": row.seconds}, allow_nan=False))
+        totals = {"seconds": row.total_seconds, "seconds_by_phase": row.seconds}
+        lines.append(json.dumps({**{name: getattr(row, name) for name in names}, **totals}, allow_nan=False))
     return "\n".join(lines)
 
 
 def check_id(got: object) -> str:
+    """`got` as a row id, which is a file name too; raises UltError."""
     if not isinstance(got, str) or not _ID.fullmatch(got):
         raise fault("row id", got, "at most 100 letters, digits, dots, dashes and underscores")
     return got
-
-
-def _check_time(got: object) -> None:
-    try:
-        parsed = datetime.fromisoformat(got)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        parsed = None
-    if parsed is None or parsed.utcoffset() is None or parsed.utcoffset() != timezone.utc.utcoffset(None):
-        raise fault("created", got, "a UTC time such as 2026-01-31T12:00:00+00:00")
-
-
-def _entries(setting: object) -> list[object]:
-    return setting if isinstance(setting, list) else [setting]
 
 
 def _text(name: str, got: object) -> None:

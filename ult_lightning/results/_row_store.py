@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ult_lightning.base import UltError, fault, unknown, write_text
-from ult_lightning.base._files import check_store
+from ult_lightning.base._store import check_store
 from ult_lightning.results._row import Row, check_id
 
 _SUFFIX = ".json"

@@ -35,17 +35,20 @@ def interval(values: Iterable[float], confidence: float = 0.95) -> Interval:
 
     Raises UltError for no values, a value that is not finite, and a confidence outside (0, 1).
     """
-    found = np.asarray(list(values), dtype=np.float64)  # (n,)
-    if found.ndim != 1 or found.size == 0:
-        raise fault("values", found.tolist(), "at least one number")
-    if not np.isfinite(found).all():
-        raise fault("values", found.tolist(), "finite numbers")
+    sample = np.asarray(list(values), dtype=np.float64)  # (n,)
+    if sample.ndim != 1 or sample.size == 0:
+        raise fault("values", sample.tolist(), "at least one number")
+    if not np.isfinite(sample).all():
+        raise fault("values", sample.tolist(), "finite numbers")
     if not 0 < confidence < 1:
         raise fault("confidence", confidence, "a number between 0 and 1", "0.95 is the custom")
-    mean, n = float(found.mean()), int(found.size)
+    mean, n = float(sample.mean()), int(sample.size)
     if n == 1:
         return Interval(mean, math.nan, math.nan, 1, math.nan)
-    half = _student(n - 1, confidence) * float(found.std(ddof=1)) / math.sqrt(n)
+    from scipy.special import stdtrit
+
+    student = float(stdtrit(n - 1, 0.5 + confidence / 2))  # the two-sided critical value
+    half = student * float(sample.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n, half)
 
 
@@ -56,14 +59,6 @@ def paired(a: Mapping[int, float], b: Mapping[int, float], confidence: float = 0
     """
     shared = sorted(set(a) & set(b))
     if not shared:
-        raise fault(
-            "seeds", f"{sorted(a)} and {sorted(b)}", "at least one seed in both", "run both arms on equal seeds"
-        )
+        got, mend = f"{sorted(a)} and {sorted(b)}", "run both arms on equal seeds"
+        raise fault("seeds", got, "at least one seed in both", mend)
     return interval([a[seed] - b[seed] for seed in shared], confidence)
-
-
-def _student(degrees: int, confidence: float) -> float:
-    """The two-sided critical value of Student's t distribution."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.5 + confidence / 2))

@@ -12,6 +12,7 @@ from ult_lightning.search._search_settings import (
     resolve_precision,
 )
 from ult_lightning.search._trainer import fit_quietly, make_trainer, quiet_lightning
+from ult_lightning.search._training_step import GraphWarning, TrainingStep
 from ult_lightning.search.methods import METHODS, Learner, Scorer
 from ult_lightning.search.objectives import OBJECTIVES, Objective, seeded_head
 
@@ -19,12 +20,14 @@ __all__ = [
     "METHODS",
     "OBJECTIVES",
     "EmptyLayerWarning",
+    "GraphWarning",
     "Learner",
     "MaskSearch",
     "Objective",
     "Scorer",
     "SearchError",
     "SearchSettings",
+    "TrainingStep",
     "VanishedBiasWarning",
     "check_density",
     "find_ticket",

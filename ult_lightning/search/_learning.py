@@ -12,9 +12,9 @@ from ult_lightning.base import fault
 from ult_lightning.nets import Factory
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.search._running import (
-    Found,
     Running,
     SearchError,
+    SearchResult,
     device_word,
     maskable_shapes,
     originals_fingerprint,
@@ -38,7 +38,7 @@ def train(
     *,
     module: Factory | None,
     identity: str,
-) -> Found:
+) -> SearchResult:
     """Trains a learner with a Lightning Trainer."""
     data = source_data(sources, spec, settings)
     batches = data.steps_per_epoch
@@ -61,8 +61,10 @@ def train(
     fit_quietly(loop, search, data, checkpoint=None if resumed is None else checkpoint)
     if loop.global_step != steps:
         again = "" if checkpoint is None else "; the same search goes on from there"
-        raise SearchError(f"The search was stopped after {loop.global_step} of {steps} steps, by max_time or a callback, "
-                          f"so no ticket was made{again}.")  # fmt: skip
+        raise SearchError(
+            f"The search was stopped after {loop.global_step} of {steps} steps, by max_time or a callback, "
+            f"so no ticket was made{again}."
+        )
     if search.validated_step != steps:  # max_steps ended inside an epoch
         with quiet_lightning():
             loop.validate(search, datamodule=data, verbose=False)
@@ -71,9 +73,11 @@ def train(
         search.method.before_step(steps)
         subnetwork = search.method.subnetwork()
     if originals_fingerprint(search.mother) != before:
-        raise SearchError("The mother's weights changed during the search, so no ticket was made; this is a fault of "
-                          f"the method {settings.method}: please report it.")  # fmt: skip
-    return Found(
+        raise SearchError(
+            "The mother's weights changed during the search, so no ticket was made; this is a fault of "
+            f"the method {settings.method}: please report it."
+        )
+    return SearchResult(
         subnetwork=subnetwork,
         fingerprint=before,
         device=device_word(loop.strategy.root_device),
@@ -92,16 +96,20 @@ def _step_of(checkpoint: Path | None, identity: str, notice: Callable[[str], Non
     if checkpoint is None or not checkpoint.exists():
         return None
     try:
-        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        step, whose = int(found["global_step"]), str(found["ult"]["identity"])
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        step, whose = int(saved["global_step"]), str(saved["ult"]["identity"])
         for key in ("pytorch-lightning_version", "state_dict", "optimizer_states", "lr_schedulers"):
-            found[key]
+            saved[key]
     except Exception:  # whatever a broken file does to its reader
         notice(f"The checkpoint {checkpoint} cannot be read; the search starts anew.")
         checkpoint.unlink()
         return None
     if whose != identity:
-        raise fault("run_dir", str(checkpoint.parent), "a folder without the checkpoint of another search",
-                    f"name another folder, or remove {checkpoint.name} there")  # fmt: skip
+        raise fault(
+            "run_dir",
+            str(checkpoint.parent),
+            "a folder without the checkpoint of another search",
+            f"name another folder, or remove {checkpoint.name} there",
+        )
     notice(f"Resumed from step {step} ({checkpoint}).")
     return step

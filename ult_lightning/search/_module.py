@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -18,6 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ult_lightning.base import UltError, fault
 from ult_lightning.nets import Factory, build_mother, maskable
 from ult_lightning.search._search_settings import SearchSettings, kept_counts
+from ult_lightning.search._training_step import TrainingStep
 from ult_lightning.search.methods import Learner
 from ult_lightning.search.objectives import OBJECTIVES
 from ult_lightning.tickets import MotherSpec
@@ -27,13 +27,10 @@ if TYPE_CHECKING:
 
     from ult_lightning.data import TaskBatch
 
-CHECK_EVERY = 50
-"""Steps between two looks at whether the loss is still finite: each look makes the host wait for the device."""
-
 _BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-class MaskSearch(LightningModule):
+class MaskSearch(TrainingStep):
     """Trains the parameters of a learner, and the source heads; the mother's weights have no gradient.
 
     Args:
@@ -51,8 +48,6 @@ class MaskSearch(LightningModule):
     Raises ``UltError`` for settings that do not fit the mother, and from ``fit`` when the loss is no finite number.
     """
 
-    _loss_sum: Tensor
-
     def __init__(
         self,
         spec: MotherSpec | Mapping[str, Any],
@@ -68,9 +63,15 @@ class MaskSearch(LightningModule):
         if not isinstance(settings, SearchSettings):
             settings = SearchSettings(**(settings or {}))
         self.save_hyperparameters(
-            {"spec": spec.to_dict(), "sources": dict(sources), "settings": settings.to_dict(), "steps": steps,
-             "identity": identity}, logger=False,
-        )  # fmt: skip
+            {
+                "spec": spec.to_dict(),
+                "sources": dict(sources),
+                "settings": settings.to_dict(),
+                "steps": steps,
+                "identity": identity,
+            },
+            logger=False,
+        )
         self.settings, self.steps, self.identity = settings, steps, identity
         self.names = list(sources)
         self.mother = build_mother(spec, module)
@@ -85,8 +86,7 @@ class MaskSearch(LightningModule):
         self.history: list[dict[str, float]] = []
         self.validated_step = self._resumed_step = 0
         self.seconds_before, self._began = 0.0, time.perf_counter()
-        self.register_buffer("_loss_sum", torch.zeros(()), persistent=False)
-        self._loss_count = 0
+        self.step_is_static = module is None and all(learner.step_is_static for learner in self.learners)
         self.train()
 
     @property
@@ -120,16 +120,11 @@ class MaskSearch(LightningModule):
             logits: Tensor = self.heads[source](self.mother(x))
         return logits
 
-    def training_step(self, batch: Sequence[TaskBatch], batch_idx: int) -> Tensor:
-        """The loss () of one batch per entry of ``batch``; the host does not wait for the device."""
+    def step_loss(self, batch: Sequence[TaskBatch]) -> Tensor:
+        """The loss () of one batch per entry of ``batch``, on masks that follow from the present scores."""
         for learner in self.learners:
             learner.before_step(self.global_step)
-        loss = self.batch_loss(batch)
-        self._loss_sum = self._loss_sum + loss.detach()
-        self._loss_count += 1
-        if (batch_idx + 1) % CHECK_EVERY == 0:
-            self._refuse_infinite()
-        return loss
+        return self.batch_loss(batch)
 
     def batch_loss(self, batch: Sequence[TaskBatch]) -> Tensor:
         """The objective on one batch per entry of ``batch``, weighted by source, with the methods' penalties."""
@@ -158,18 +153,13 @@ class MaskSearch(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean training loss of the epoch; raises ``UltError`` when loss or scores are no finite numbers."""
-        self._refuse_infinite()
+        super().on_train_epoch_end()
         for learner in self.learners:
             if not all(bool(torch.isfinite(p.sum())) for p in learner.parameters()):
-                raise self._not_finite("The scores are")
-        self.log("train/loss", self._loss_sum / max(1, self._loss_count))
-        self._loss_sum, self._loss_count = torch.zeros_like(self._loss_sum), 0
+                raise self.not_finite("The scores are")
 
-    def _refuse_infinite(self) -> None:
-        if not bool(torch.isfinite(self._loss_sum)):
-            raise self._not_finite("The loss is")
-
-    def _not_finite(self, what: str) -> UltError:
+    def not_finite(self, what: str) -> UltError:
+        """Says that ``what`` is not finite, and which rates to lower."""
         lr = getattr(self.settings.method_options, "lr", None)
         given = "" if lr is None else f" (it is {lr:g})"
         return UltError(
@@ -234,6 +224,7 @@ class MaskSearch(LightningModule):
             momentum=getattr(training, "momentum", 0.0),
             schedule=getattr(training, "schedule", "cosine"),
             steps=self.steps or int(self.trainer.estimated_stepping_batches),
+            fused=self.may_fuse,
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -242,8 +233,12 @@ class MaskSearch(LightningModule):
         for key in [k for k in state if k.endswith(".original")]:
             del state[key]
         spent = self.seconds_before + time.perf_counter() - self._began
-        checkpoint["ult"] = {"history": self.history, "validated_step": self.validated_step, "identity": self.identity,
-                             "seconds": spent}  # fmt: skip
+        checkpoint["ult"] = {
+            "history": self.history,
+            "validated_step": self.validated_step,
+            "identity": self.identity,
+            "seconds": spent,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Puts the mother's weights back and the history on.
@@ -268,9 +263,14 @@ def optimizer_and_schedule(
     momentum: float,
     schedule: str,
     steps: int,
+    fused: bool = False,
 ) -> OptimizerLRScheduler:
     """Lightning's optimizer dictionary for parameter groups; the cosine runs per step, from 1 to 0 over ``steps``."""
-    build = torch.optim.Adam(groups) if optimizer == "adam" else torch.optim.SGD(groups, momentum=momentum)
+    build: torch.optim.Optimizer
+    if optimizer == "adam":
+        build = torch.optim.Adam(groups, fused=fused or None)
+    else:
+        build = torch.optim.SGD(groups, momentum=momentum, fused=fused or None)
     if schedule == "constant":
         return {"optimizer": build}
     cosine = torch.optim.lr_scheduler.LambdaLR(build, lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, steps) / steps)))

@@ -53,7 +53,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a method found, and on what mother."""
 
     subnetwork: Subnetwork
@@ -115,13 +115,19 @@ def warn_of_vanished_biases(mother: Mother, spec: MotherSpec) -> None:
     biases = {name: p for name, p in originals(mother).items() if name.endswith("bias")}
     gone = [name for name, p in biases.items() if float(p.abs().max()) < _VANISHED]
     if gone:
-        warnings.warn(f"The non-zero biases of {len(gone)} of {len(biases)} layers are below {_VANISHED:g}, from {gone[0]} "
-                      "on: their scale is the product of all layers' so far; take a shallower net.",
-                      VanishedBiasWarning, stacklevel=3)  # fmt: skip
+        warnings.warn(
+            f"The non-zero biases of {len(gone)} of {len(biases)} layers are below {_VANISHED:g}, from {gone[0]} "
+            "on: their scale is the product of all layers' so far; take a shallower net.",
+            VanishedBiasWarning,
+            stacklevel=3,
+        )
 
 
 def warn_of_empty_layers(mask: Mask) -> None:
     empty = [n for n, d in mask.densities.items() if d == 0 and n.endswith("weight")]
     if empty:
-        warnings.warn(f"The mask keeps nothing of {', '.join(empty)}: no signal passes there; "
-                      "raise density, or set scope=layer.", EmptyLayerWarning, stacklevel=3)  # fmt: skip
+        warnings.warn(
+            f"The mask keeps nothing of {', '.join(empty)}: no signal passes there; raise density, or set scope=layer.",
+            EmptyLayerWarning,
+            stacklevel=3,
+        )

@@ -11,9 +11,9 @@ from torch import Tensor
 from ult_lightning.base import check_trainer_arguments
 from ult_lightning.nets import Factory, Mother, build_mother, fingerprint
 from ult_lightning.search._running import (
-    Found,
     Running,
     SearchError,
+    SearchResult,
     device_word,
     maskable_shapes,
     source_data,
@@ -36,7 +36,7 @@ def score(
     running: Running,
     *,
     module: Factory | None,
-) -> Found:
+) -> SearchResult:
     """Asks a scorer: no training, and no Trainer but for the choice of the device."""
     check_trainer_arguments(running.trainer)
     device = running.device
@@ -61,6 +61,7 @@ def score(
     kept = kept_counts(maskable_shapes(mother), settings)
     subnetwork = scorer.subnetwork(mother, kept, batches=batches, loss=loss)
     if fingerprint(mother.body) != before:
-        raise SearchError(f"The method {settings.method} changed the mother's weights, so no ticket was made: please "
-                          "report it.")  # fmt: skip
-    return Found(subnetwork, before, device)
+        raise SearchError(
+            f"The method {settings.method} changed the mother's weights, so no ticket was made: please report it."
+        )
+    return SearchResult(subnetwork, before, device)

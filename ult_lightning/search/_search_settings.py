@@ -201,8 +201,10 @@ def kept_counts(shapes: Mapping[str, tuple[int, ...]], settings: SearchSettings)
 def _nothing(density: float, n: int, which: str) -> UltError:
     least = 0.51 / n
     digit = 10.0 ** (math.floor(math.log10(least)) - 1)  # two digits, rounded up
-    return UltError(f"density: got {density}, which keeps none of the {n} {which}; say at least "
-                    f"density={math.ceil(least / digit) * digit:.2g}.")  # fmt: skip
+    return UltError(
+        f"density: got {density}, which keeps none of the {n} {which}; say at least "
+        f"density={math.ceil(least / digit) * digit:.2g}."
+    )
 
 
 def resolve_device(device: str) -> str:

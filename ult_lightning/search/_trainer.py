@@ -57,8 +57,15 @@ def make_trainer(
     bar = progress if bar is None else bool(bar) and progress
     callbacks = list(callbacks)
     if run_dir is not None:
-        callbacks.append(ModelCheckpoint(dirpath=run_dir, filename="last", enable_version_counter=False,
-                                         every_n_epochs=1, save_on_train_epoch_end=True))  # fmt: skip
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=run_dir,
+                filename="last",
+                enable_version_counter=False,
+                every_n_epochs=1,
+                save_on_train_epoch_end=True,
+            )
+        )
     if bar and not any(isinstance(one, ProgressBar) for one in callbacks):
         callbacks.append(RichProgressBar(refresh_rate=20, leave=True))
     given = {name: value for name, value in arguments.items() if value is not None}
@@ -87,8 +94,12 @@ def make_trainer(
     except (MisconfigurationException, ImportError, ValueError, TypeError, RuntimeError) as cause:
         raise UltError(f"trainer: Lightning refuses these arguments: {' '.join(str(cause).split())}") from cause
     if trainer.world_size > 1:
-        raise fault("trainer.devices", arguments.get("devices"), "1, since a search runs on one device",
-                    "leave it out, or name the device with device=cuda:1")  # fmt: skip
+        raise fault(
+            "trainer.devices",
+            arguments.get("devices"),
+            "1, since a search runs on one device",
+            "leave it out, or name the device with device=cuda:1",
+        )
     return trainer
 
 
@@ -137,12 +148,12 @@ class KeepBest(Callback):
             return
         mean = float(np.mean(list(pl_module.history[-1].values())))
         if mean > self.best:
-            found = pl_module.method.subnetwork()
+            subnetwork = pl_module.method.subnetwork()
             self.best = mean
             self._kept = {
-                "mask": torch.from_numpy(found.mask.packed()),
-                "scales": {name: torch.from_numpy(np.array(scale)) for name, scale in found.scales.items()},
-                "planes": {name: torch.from_numpy(plane.packed()) for name, plane in found.planes.items()},
+                "mask": torch.from_numpy(subnetwork.mask.packed()),
+                "scales": {name: torch.from_numpy(np.array(scale)) for name, scale in subnetwork.scales.items()},
+                "planes": {name: torch.from_numpy(plane.packed()) for name, plane in subnetwork.planes.items()},
             }
 
     def best_subnetwork(self, shapes: Mapping[str, tuple[int, ...]]) -> Subnetwork | None:

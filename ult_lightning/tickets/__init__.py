@@ -3,10 +3,10 @@
 from ult_lightning.tickets._describe import describe
 from ult_lightning.tickets._file import FORMAT
 from ult_lightning.tickets._mask import Mask
-from ult_lightning.tickets._spec import InputSpec, MotherSpec, TicketError
-from ult_lightning.tickets._store import TicketStore
+from ult_lightning.tickets._mother_spec import InputSpec, MotherSpec, TicketError
 from ult_lightning.tickets._subnetwork import Subnetwork
 from ult_lightning.tickets._ticket import Ticket
+from ult_lightning.tickets._ticket_store import TicketStore
 
 __all__ = [
     "FORMAT",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
-from ult_lightning.tickets._spec import Json
+from ult_lightning.tickets._mother_spec import Json
 from ult_lightning.tickets._ticket import Ticket
 
 _WIDTH = 96  # columns of wrapped text
@@ -27,30 +27,29 @@ def describe(ticket: Ticket, path: str | os.PathLike[str] | None = None) -> str:
     size = Path(path).stat().st_size if path is not None else len(ticket.to_bytes())
     name = os.fspath(path) if path is not None else "my.ticket"
     blocks = [
-        [f"Ticket {ticket.id}", *_size_lines(ticket, size, name if path is not None else None)],
-        _mother_lines(ticket),
-        _origin_lines(ticket.provenance),
-        [line for label, text in certificate_words(ticket.provenance) for line in _entry(label, text)],
+        [f"Ticket {ticket.id}", *_entries(_size(ticket, size, name if path is not None else ""))],
+        _entries(_mother(ticket)),
+        _entries(_origin(ticket.provenance)),
+        _entries(certificate_words(ticket.provenance)),
         _parameter_lines(ticket),
         _use_lines(ticket, name),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _size_lines(ticket: Ticket, size: int, name: str | None) -> Iterator[str]:
+def _size(ticket: Ticket, size: int, name: str) -> Iterator[tuple[str, str]]:
     per_parameter = 8 * size / ticket.mask.total
     kind = " with its weights embedded" if ticket.weights is not None else ""
-    if name is not None:
-        yield from _entry("File", name)
-    yield from _entry("Size", f"{human_size(size)}{kind}, {per_parameter:.2f} bits per maskable parameter")
+    yield "File", name
+    yield "Size", f"{human_size(size)}{kind}, {per_parameter:.2f} bits per maskable parameter"
     kept, total = ticket.mask.kept, ticket.mask.total
     if len(ticket.subnetwork.bits) > 1:
         mask, *extras = (f"{part} {bits:.3g}" for part, bits in ticket.subnetwork.bits.items())
-        yield from _entry("Subnetwork", ", ".join([f"{mask} bit per parameter", *extras]))
-    yield from _entry("Density", f"{ticket.density:.4f}, {kept:,} of {total:,} maskable parameters kept")
+        yield "Subnetwork", ", ".join([f"{mask} bit per parameter", *extras])
+    yield "Density", f"{ticket.density:.4f}, {kept:,} of {total:,} maskable parameters kept"
 
 
-def _mother_lines(ticket: Ticket) -> list[str]:
+def _mother(ticket: Ticket) -> list[tuple[str, str]]:
     spec = ticket.spec
     options = f", {', '.join(_pairs(spec.options))}" if spec.options else ""
     scale = f", scaled for density {spec.scale_fan:g}" if spec.scale_fan is not None else ""
@@ -60,37 +59,33 @@ def _mother_lines(ticket: Ticket) -> list[str]:
     adapter = "" if side is None else f"{cut}, average-pooled to {side} x {side}"
     stored = {"statistics": ticket.statistics, "constants": ticket.constants}
     words = [f"{len(a)} {kind} ({sum(x.size for x in a.values()):,} values)" for kind, a in stored.items() if a]
-    lines = [
+    return [
         ("Mother", f"{spec.net}{options}, seed {spec.seed}"),
         ("Weights", f"{spec.init}{scale}; norm {spec.norm}, bias {spec.bias}"),
         ("Input", f"{image}{adapter}"),
         ("Stored too", ", ".join(words) if words else "nothing: this ticket is a seed and bits"),
         ("Fingerprint", ticket.fingerprint + (_UNCHECKED if spec.net == "module" else "")),
     ]
-    return [line for label, text in lines for line in _entry(label, text)]
 
 
-def _origin_lines(provenance: Mapping[str, Json]) -> list[str]:
+def _origin(provenance: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     """What provenance says, each key only where it is there and has the customary form."""
-    lines: list[tuple[str, str]] = []
-    makers = [provenance.get(key) for key in ("made_by", "method")]
-    if any(isinstance(maker, str) for maker in makers):
-        lines.append(("Made by", ", ".join(maker for maker in makers if isinstance(maker, str))))
-    lines.append(("Settings", ", ".join(_pairs(_settings(provenance)))))
+    makers = (provenance.get(key) for key in ("made_by", "method"))
+    yield "Made by", ", ".join(maker for maker in makers if isinstance(maker, str))
+    yield "Settings", ", ".join(_pairs(_settings(provenance)))
     sources = provenance.get("sources")
     if isinstance(sources, list):
-        lines += [("Sources" if i == 0 else "", _source(source)) for i, source in enumerate(sources)]
+        yield from (("Sources" if place == 0 else "", _source(source)) for place, source in enumerate(sources))
     accuracies = _mapping(provenance, "validation").items()
-    lines.append(("Validation", ", ".join(f"{task} {_accuracy(value)}" for task, value in accuracies)))
-    spent = provenance.get("seconds")
-    if isinstance(spent, (int, float)):
-        machine = _mapping(provenance, "environment").get("device") or provenance.get("device")
-        lines.append(("Time", human_seconds(spent) + (f" on {machine}" if machine else "")))
-    code = _mapping(provenance, "environment").get("code_version")
-    versions = {"ult_lightning": code, **_mapping(provenance, "environment", "versions")}
-    lines.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)))
-    lines.append(("Created", str(provenance.get("created") or "")))
-    return [line for label, text in lines if text for line in _entry(label, text)]
+    yield "Validation", ", ".join(f"{task} {_accuracy(value)}" for task, value in accuracies)
+    seconds = provenance.get("seconds")
+    environment = _mapping(provenance, "environment")
+    if isinstance(seconds, (int, float)):
+        machine = environment.get("device") or provenance.get("device")
+        yield "Time", human_seconds(seconds) + (f" on {machine}" if machine else "")
+    versions = {"ult_lightning": environment.get("code_version"), **_mapping(environment, "versions")}
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    yield "Created", str(provenance.get("created") or "")
 
 
 def certificate_words(provenance: Mapping[str, Json]) -> list[tuple[str, str]]:
@@ -98,25 +93,25 @@ def certificate_words(provenance: Mapping[str, Json]) -> list[tuple[str, str]]:
 
     Empty where the provenance has no certificate; parts of it that are missing or odd are left out.
     """
-    found = _mapping(provenance, "certificate")
-    bound = found.get("bound")
+    certificate = _mapping(provenance, "certificate")
+    bound = certificate.get("bound")
     if not _is_number(bound):
         return []
-    bounds, domain, config = found.get("bounds"), found.get("domain"), _mapping(provenance, "config")
+    bounds, domain, config = certificate.get("bounds"), certificate.get("domain"), _mapping(provenance, "config")
     count = len(bounds) if isinstance(bounds, list) else 0
     every = f", each of the {count:,} features" if count > 1 else ""
     where = f" on all of {domain}" if isinstance(domain, str) else " on all inputs in [0, 1]"
-    asked = config.get("eps")
-    limit = f" (asked for: {asked:.3g})" if _is_number(asked) and count else ""
+    eps = config.get("eps")
+    limit = f" (asked for: {eps:.3g})" if _is_number(eps) and count else ""
     lines = [("Certificate", f"sup error at most {bound:.4g}{limit}{where}{every}, float32 arithmetic included")]
-    wanted, kind = found.get("wanted"), found.get("kind")
+    wanted, kind = certificate.get("wanted"), certificate.get("kind")
     lines.append(("Wanted", wanted if isinstance(wanted, str) else "the outputs of the target network"))
     if isinstance(kind, str):
         lines.append(("Proof", kind))
-    parts = {name: value for name, value in _mapping(found, "parts").items() if _is_number(value)}
+    parts = {name: value for name, value in _mapping(certificate, "parts").items() if _is_number(value)}
     if parts:
         lines.append(("Parts", ", ".join(f"{name} {value:.3g}" for name, value in parts.items())))
-    sampled, samples, relative = (found.get(key) for key in ("sampled", "samples", "relative"))
+    sampled, samples, relative = (certificate.get(key) for key in ("sampled", "samples", "relative"))
     if _is_number(sampled):
         points = f" at {samples:,} points" if isinstance(samples, int) else ""
         size = f", {relative:.2g} of the largest output" if _is_number(relative) else ""
@@ -144,13 +139,8 @@ def _parameter_lines(ticket: Ticket) -> list[str]:
         part = ticket.mask[name]
         shape = " x ".join(map(str, part.shape)) or "scalar"
         rows.append((_short(name), shape, f"{int(part.sum()):,}", f"{part.size:,}", f"{part.mean():.4f}"))
-    total = (
-        f"{len(ticket.mask)} in all",
-        "",
-        f"{ticket.mask.kept:,}",
-        f"{ticket.mask.total:,}",
-        f"{ticket.density:.4f}",
-    )
+    kept, total_size = f"{ticket.mask.kept:,}", f"{ticket.mask.total:,}"
+    total = (f"{len(ticket.mask)} in all", "", kept, total_size, f"{ticket.density:.4f}")
     widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
     rule = "-" * (sum(widths) + 8)
     lines = [_aligned(row, widths) for row in rows]
@@ -161,11 +151,12 @@ def _use_lines(ticket: Ticket, name: str) -> list[str]:
     factory = "" if ticket.spec.net != "module" else ", module=your_factory"
     channels, height, width = ticket.spec.input.shape
     numbers = (channels, height) == (1, 1)
+    batch = "numbers" if numbers else "images"
     lines = [
         "Use it in Python",
         "    from ult_lightning import Ticket",
         f"    network = Ticket.load({name!r}{factory}).network()",
-        f"    features = network({'numbers' if numbers else 'images'})  # (b, {channels}, {height}, {width}) -> (b, d), frozen",
+        f"    features = network({batch})  # (b, {channels}, {height}, {width}) -> (b, d), frozen",
     ]
     if not factory:
         argument = f"ticket={name}" if not set(name) & set(" '\"=,{}[]()$") else f"'ticket=\"{name}\"'"
@@ -200,16 +191,14 @@ def human_seconds(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _entry(label: str, text: str) -> list[str]:
-    indent = " " * _LABEL
-    return textwrap.wrap(
-        text,
-        width=_WIDTH,
-        initial_indent=label.ljust(_LABEL),
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ) or [label]
+def _entries(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Labels with their wrapped texts, where there is a text."""
+    lines = []
+    for label, text in pairs:
+        label, indent = label.ljust(_LABEL), " " * _LABEL
+        wrapper = textwrap.TextWrapper(_WIDTH, label, indent, break_long_words=False, break_on_hyphens=False)
+        lines += wrapper.wrap(text)
+    return lines
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -222,10 +211,10 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _mapping(source: Mapping[str, Json], *keys: str) -> Mapping[str, Json]:
     """The mapping inside mappings that these keys lead to; empty where there is none."""
-    found: Json = source
+    value: Json = source
     for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
 
 
 def _pairs(mapping: Mapping[str, Json]) -> list[str]:

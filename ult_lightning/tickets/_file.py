@@ -1,8 +1,11 @@
 """The bytes of a ticket file: safetensors, with one canonical JSON text that describes and seals it.
 
-Layout: 8 bytes header length, JSON header, tensor data (the safetensors format). The header's metadata has the one
-key "ult", whose text begins with the SHA-256 digest of the whole file, taken while those 64 digits are zeros. So
-every bit of the file is covered: flip any, and `unseal` refuses. Nothing in a file is ever executed.
+Formats: 1 (version 0.1) holds a mask and nothing beside it, 2 the extras of a subnetwork too, as `scales/<parameter>`
+and `planes/<plane>`. Every format has its line in `_EXTRAS`, and one reader reads them all.
+
+Layout: 8 bytes header length, JSON header, tensor data (the safetensors format). The header's metadata has the one key
+"ult", whose text begins with the SHA-256 digest of the whole file, taken while those 64 digits are zeros. So every bit
+of the file is covered: flip any, and `unseal` refuses. Nothing in a file is ever executed.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import codecs
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,10 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.base import canonical_json, fault
-from ult_lightning.tickets._spec import Json, TicketError
+from ult_lightning.tickets._mask import Mask
+from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, wrong
+from ult_lightning.tickets._subnetwork import Subnetwork
 
 FORMAT = 2
 """The format that is written; every earlier one stays readable."""
+
+_EXTRAS: dict[int, tuple[str, ...]] = {1: (), 2: ("scales", "planes")}
+_META = {"spec", "shapes", "fingerprint", "provenance"}
+_GROUPS = ("statistics", "constants", "weights")
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -56,14 +65,14 @@ def seal(meta: Mapping[str, Json], tensors: Mapping[str, NDArray[Any]]) -> bytes
     return bytes(content)
 
 
-def unseal(content: bytes, where: str, *, formats: Collection[int]) -> tuple[dict[str, Json], Arrays]:
+def unseal(content: bytes, where: str) -> tuple[dict[str, Json], Arrays]:
     """The description (with the format's number, without digest) and the tensors of a file that `seal` made.
 
-    `where` names the file in messages, `formats` are the numbers that can be read. Raises TicketError, one sentence for each of: empty, truncated, not a
-    ticket, a future format, damaged.
+    `where` names the file in messages. Raises TicketError, one sentence for each of: empty, truncated, not a ticket, a
+    future format, damaged.
     """
     header, begin = check_header(content, len(content), where)
-    meta = _description(header, content[:begin], where, formats)
+    meta = _description(header, where)
     end = begin + max((_extent(entry) for name, entry in header.items() if name != "__metadata__"), default=0)
     if len(content) < end:
         raise _truncated(where, len(content), end)
@@ -141,7 +150,7 @@ def tampered(where: str, reason: str) -> TicketError:
     return TicketError(f"{where} was tampered with: its digest fits, but {reason.rstrip('. ')}.")
 
 
-def _description(header: dict[str, Json], head: bytes, where: str, formats: Collection[int]) -> dict[str, Json]:
+def _description(header: dict[str, Json], where: str) -> dict[str, Json]:
     try:
         meta = json.loads(header["__metadata__"]["ult"], object_pairs_hook=_unique)
         version = meta["format"]
@@ -149,8 +158,8 @@ def _description(header: dict[str, Json], head: bytes, where: str, formats: Coll
         raise damaged(where) from None
     if isinstance(version, int) and version > FORMAT:
         mend = "a newer ult_lightning wrote it, so upgrade yours (or the file is damaged)"
-        raise fault(where, f"ticket format {version}", f"at most format {max(formats)}", mend, error=TicketError)
-    if version is True or version not in formats:
+        raise fault(where, f"ticket format {version}", f"at most format {FORMAT}", mend, error=TicketError)
+    if version is True or version not in tuple(_EXTRAS):
         raise damaged(where)
     return dict(meta)
 
@@ -194,10 +203,9 @@ def _plain(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         raise ValueError("a key occurs twice")
-    return found
+    return dict(pairs)
 
 
 def _truncated(where: str, size: int, wanted: int) -> TicketError:
@@ -222,3 +230,56 @@ def _refuse(where: str, kind: str) -> NoReturn:
     raise TicketError(
         f"{where} is not a ticket but {kind}; nothing in it was run; name a file that `ult search` wrote."
     )
+
+
+def tensors_of(subnetwork: Subnetwork, groups: Mapping[str, Mapping[str, NDArray[Any]]]) -> Arrays:
+    """The tensors of a file of the newest format: the packed mask, then `group/name` for everything else."""
+    planes = {name: plane.packed() for name, plane in subnetwork.planes.items()}
+    everything: dict[str, Mapping[str, NDArray[Any]]] = {"scales": subnetwork.scales, "planes": planes, **groups}
+    tensors: Arrays = {"mask": subnetwork.mask.packed()}
+    for group, arrays in everything.items():
+        tensors |= {f"{group}/{name}": array for name, array in arrays.items()}
+    return tensors
+
+
+def parts_of(meta: Mapping[str, Json], tensors: Arrays, format: int) -> dict[str, Any]:
+    """From description and tensors to the arguments of `Ticket`; raises TicketError where they do not fit."""
+    extras = _EXTRAS[format]
+    if set(meta) != _META:
+        raise wrong("metadata", sorted(meta), f"the keys {', '.join(sorted(_META))}")
+    if "mask" not in tensors:
+        raise wrong("tensors", sorted(tensors), "a mask among them")
+    groups: dict[str, dict[str, NDArray[Any]]] = {group: {} for group in (*extras, *_GROUPS)}
+    for key, array in tensors.items():
+        group, _, name = key.partition("/")
+        if group in groups and name:
+            groups[group][name] = array
+        elif key != "mask":
+            raise wrong("tensors", key, f"mask, {', '.join(f'{group}/...' for group in groups)} only")
+    shapes = _shapes(meta["shapes"])
+    planes = {name: Mask.unpack(packed, shapes) for name, packed in groups.get("planes", {}).items()}
+    return {
+        "spec": MotherSpec.from_dict(meta["spec"]),
+        "subnetwork": Subnetwork(Mask.unpack(tensors["mask"], shapes), groups.get("scales", {}), planes),
+        "fingerprint": meta["fingerprint"],
+        "provenance": meta["provenance"],
+        "statistics": groups["statistics"],
+        "constants": groups["constants"],
+        "weights": groups["weights"] or None,
+    }
+
+
+def _shapes(listed: Json) -> dict[str, tuple[int, ...]]:
+    try:
+        shapes = {str(name): tuple(shape) for name, shape in listed}
+    except (TypeError, ValueError) as cause:
+        raise wrong("shapes", listed, "a list of parameter names with their shapes") from cause
+    sides = [side for shape in shapes.values() for side in shape]
+    if len(shapes) != len(listed) or any(type(side) is not int or side < 1 for side in sides):
+        raise wrong("shapes", listed, "each parameter once, with whole sides of at least 1")
+    return shapes
+
+
+def listed(shapes: Mapping[str, tuple[int, ...]]) -> list[list[Json]]:
+    """The shapes as JSON: a list, since JSON sorts the keys of a mapping."""
+    return [[name, list(shape)] for name, shape in shapes.items()]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.tickets._spec import wrong
+from ult_lightning.tickets._mother_spec import wrong
 
 Bits = NDArray[np.bool_]
 Packed = NDArray[np.uint8]
@@ -37,12 +37,10 @@ class Mask:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameter names, in order."""
         return tuple(self._parts)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each parameter."""
         return {name: part.shape for name, part in self._parts.items()}
 
     @property
@@ -68,8 +66,8 @@ class Mask:
     def packed(self) -> Packed:
         """One bit per parameter, (ceil(total / 8),) uint8.
 
-        All parameters flattened in C order and joined in order; the first one is the highest bit of the first
-        byte, and the unused low bits of the last byte are 0.
+        All parameters flattened in C order and joined in order; the first one is the highest bit of the first byte, and
+        the unused low bits of the last byte are 0.
         """
         return np.packbits(np.concatenate([part.ravel() for part in self._parts.values()]))
 

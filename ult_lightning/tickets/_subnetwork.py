@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ult_lightning.base import unknown
 from ult_lightning.tickets._mask import Mask
-from ult_lightning.tickets._spec import TicketError, wrong
+from ult_lightning.tickets._mother_spec import TicketError, wrong
 
 Floats = NDArray[np.float32]
 
@@ -33,8 +33,8 @@ class Subnetwork:
     - with the planes "coats_1", "coats_2", ..., all of it times `m + coats_1 + coats_2 + ...` instead of m
       (multicoated supermasks, Okoshi et al. 2022); a coat is a part of the mask.
 
-    `scales`: parameter name to a float32 scalar, shape (), finite and at least 0. `planes`: name to a `Mask` of the same names and
-    shapes as `mask`. Arrays are copied and read-only.
+    `scales`: parameter name to a float32 scalar, shape (), finite and at least 0. `planes`: name to a `Mask` of the
+    same names and shapes as `mask`. Arrays are copied and read-only.
 
     Raises TicketError for extras that do not fit the mask, and for a plane of another name.
     """

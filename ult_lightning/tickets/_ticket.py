@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ult_lightning.base import UltError, canonical_json, digest, provided, write_bytes
-from ult_lightning.tickets import _file, _formats
+from ult_lightning.tickets import _file
 from ult_lightning.tickets._mask import Mask
-from ult_lightning.tickets._spec import Json, MotherSpec, TicketError, json_mapping, wrong
+from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, json_mapping, wrong
 from ult_lightning.tickets._subnetwork import Floats, Subnetwork
 
 if TYPE_CHECKING:
     from torch import nn
 
-Module = Callable[[], Any]
+Module = Callable[[], Any]  # the factory of an nn.Module
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -32,8 +32,8 @@ _GROUPS = ("statistics", "constants", "weights")
 class Ticket:
     """A subnetwork of a random network: a seed and bits.
 
-    `subnetwork`: what is kept of the mother; a bare `Mask` stands for one without extras. `statistics`: the norm buffers by name, float32, empty where the norm has none. `fingerprint`: SHA-256 of the
-    mother's parameters, 64 hexadecimal digits. `provenance`: JSON, by custom with the keys id, made_by, method,
+    `subnetwork`: what is kept of the mother; a bare `Mask` stands for one without extras. `statistics`: the norm buffers
+    by name, float32, empty where the norm has none. `fingerprint`: SHA-256 of the mother's parameters, 64 hexadecimal digits. `provenance`: JSON, by custom with the keys id, made_by, method,
     config, sources, validation, seconds, environment, created. `constants`: parameters that no random
     stream can draw, float32, kept in the file. `weights`: all parameters of the mother, float32, for archives;
     None where the spec is enough. `module`: the factory of a mother that is not ours; never written to a file.
@@ -79,17 +79,14 @@ class Ticket:
 
     @property
     def mask(self) -> Mask:
-        """Which parameters are kept."""
         return self.subnetwork.mask
 
     @property
     def density(self) -> float:
-        """The share of the maskable parameters that is kept."""
         return self.mask.density
 
     @property
     def densities(self) -> dict[str, float]:
-        """The share that is kept, by parameter."""
         return self.mask.densities
 
     @property
@@ -103,7 +100,7 @@ class Ticket:
             {
                 **{name: extra for name, extra in extras.items() if extra},
                 "spec": self.spec.to_dict(),
-                "shapes": _formats.listed(self.mask.shapes),
+                "shapes": _file.listed(self.mask.shapes),
                 "mask": hashlib.sha256(self.mask.packed().tobytes()).hexdigest(),
                 "fingerprint": self.fingerprint,
                 "statistics": _hashes(self.statistics),
@@ -116,11 +113,13 @@ class Ticket:
 
         Weights that the ticket carries already always stay in it.
         """
-        ticket = self._with_weights() if weights else self
-        tensors = _formats.write(ticket.subnetwork, {group: getattr(ticket, group) or {} for group in _GROUPS})
+        ticket = self
+        if weights and self.weights is None:
+            ticket = replace(self, weights=provided("mother_weights")(self, self.module))
+        tensors = _file.tensors_of(ticket.subnetwork, {group: getattr(ticket, group) or {} for group in _GROUPS})
         meta = {
             "spec": ticket.spec.to_dict(),
-            "shapes": _formats.listed(ticket.mask.shapes),
+            "shapes": _file.listed(ticket.mask.shapes),
             "fingerprint": ticket.fingerprint,
             "provenance": ticket.provenance,
         }
@@ -135,17 +134,11 @@ class Ticket:
         return Path(path)
 
     @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        module: Callable[[], nn.Module] | None = None,
-        verify: bool = True,
-    ) -> Ticket:
+    def load(cls, path: str | os.PathLike[str], *, module: Module | None = None, verify: bool = True) -> Ticket:
         """Read a ticket file.
 
-        `module`: the factory of the mother, for one that is not known by name; `network()` remembers it.
-        `verify`: draw the mother again and compare its fingerprint with the file's (embedded weights: theirs).
+        `module`: the factory of the mother, for one that is not known by name; `network()` remembers it. `verify`: draw
+        the mother again and compare its fingerprint with the file's (embedded weights: theirs).
 
         Raises TicketError: not there, empty, truncated, not a ticket, a future format, damaged, tampered with, or
         another mother. Nothing in a file is ever executed.
@@ -154,17 +147,12 @@ class Ticket:
 
     @classmethod
     def from_bytes(
-        cls,
-        content: bytes,
-        *,
-        where: str = "ticket",
-        module: Module | None = None,
-        verify: bool = True,
+        cls, content: bytes, *, where: str = "ticket", module: Module | None = None, verify: bool = True
     ) -> Ticket:
         """The ticket of `to_bytes`, with the checks of `load`; `where` names it in messages."""
-        meta, tensors = _file.unseal(content, where, formats=tuple(_formats.READERS))
+        meta, tensors = _file.unseal(content, where)
         try:
-            ticket = cls(module=module, **_formats.READERS[meta.pop("format")](meta, tensors))
+            ticket = cls(module=module, **_file.parts_of(meta, tensors, meta.pop("format")))
         except TicketError as cause:
             raise _file.tampered(where, str(cause)) from cause
         config = ticket.provenance.get("config")
@@ -178,7 +166,7 @@ class Ticket:
     def verify(self, where: str = "ticket") -> None:
         """Draw the mother again; raises TicketError that names both fingerprints where that is another."""
         try:
-            found = provided("mother_fingerprint")(self, self.module)
+            drawn = provided("mother_fingerprint")(self, self.module)
         except UltError as cause:
             raise TicketError(f"{where}: its mother cannot be drawn again: {cause}") from cause
         except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as cause:
@@ -186,15 +174,14 @@ class Ticket:
                 raise
             reason = " ".join(str(cause).split())
             raise TicketError(f"{where}: its mother cannot be drawn again from its spec ({reason}).") from cause
-        if found != self.fingerprint:
-            cause_of_it = "it was tampered with, or made by a version that drew other weights"
-            mend = "give the module factory that it was made with" if self.module else cause_of_it
-            raise TicketError(
-                f"{where}: the mother drawn here has the fingerprint {found}, but the ticket names "
-                f"{self.fingerprint}; {mend}."
-            )
+        if drawn != self.fingerprint:
+            mend = "it was tampered with, or made by a version that drew other weights"
+            if self.module:
+                mend = "give the module factory that it was made with"
+            names = f"the mother drawn here has the fingerprint {drawn}, but the ticket names {self.fingerprint}"
+            raise TicketError(f"{where}: {names}; {mend}.")
 
-    def network(self, *, module: Callable[[], nn.Module] | None = None) -> nn.Module:
+    def network(self, *, module: Module | None = None) -> nn.Module:
         """The frozen subnetwork, (b, 3, 32, 32) -> (b, d) float; raises TicketError where it cannot be built.
 
         `module`: as in `load`, whose factory is the default.
@@ -205,11 +192,8 @@ class Ticket:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Ticket):
             return NotImplemented
-        return (self.content_digest, self.provenance, _hashes(self.weights)) == (
-            other.content_digest,
-            other.provenance,
-            _hashes(other.weights),
-        )
+        one, two = ((t.content_digest, t.provenance, _hashes(t.weights)) for t in (self, other))
+        return one == two
 
     def __hash__(self) -> int:
         return hash(self.content_digest)
@@ -217,11 +201,6 @@ class Ticket:
     def __repr__(self) -> str:
         made = f", by {self.provenance['method']}" if isinstance(self.provenance.get("method"), str) else ""
         return f"Ticket({self.id}: {self.spec.net}, density {self.density:.4g} of {self.mask.total:,} parameters{made})"
-
-    def _with_weights(self) -> Ticket:
-        if self.weights is not None:
-            return self
-        return replace(self, weights=provided("mother_weights")(self, self.module))
 
     def _check_shapes(self) -> None:
         for group in ("constants", "weights"):
@@ -253,7 +232,7 @@ def _hashes(arrays: Mapping[str, Floats] | None) -> dict[str, Json] | None:
 def _floats(group: str, arrays: object) -> dict[str, Floats]:
     if not isinstance(arrays, Mapping):
         raise wrong(group, arrays, "a mapping of names to float32 arrays")
-    found = {}
+    floats = {}
     for name in sorted(arrays, key=str):
         array = np.asarray(arrays[name])
         if not isinstance(name, str) or not name:
@@ -262,6 +241,6 @@ def _floats(group: str, arrays: object) -> dict[str, Floats]:
             raise wrong(f"{group} of {name}", f"dtype {array.dtype}", "float32")
         if not np.isfinite(array).all():
             raise wrong(f"{group} of {name}", "a value that is not finite", "finite numbers")
-        found[name] = np.array(array, dtype=np.float32, order="C")
-        found[name].setflags(write=False)
-    return found
+        floats[name] = np.array(array, dtype=np.float32, order="C")
+        floats[name].setflags(write=False)
+    return floats

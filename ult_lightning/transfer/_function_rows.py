@@ -77,10 +77,10 @@ def function_rows(
 
 def _certified(ticket: Ticket, result: FunctionResult, task: FunctionTask) -> Floats | None:
     """The proven bound on each function's sup error (k,), None where there is no certificate."""
-    found = provided("head_bound")(ticket, result.fit.weights, result.fit.biases, task)
-    if found is None:
+    bound = provided("head_bound")(ticket, result.fit.weights, result.fit.biases, task)
+    if bound is None:
         return None
-    bounds: Floats = np.asarray(found, dtype=np.float64)
+    bounds: Floats = np.asarray(bound, dtype=np.float64)
     if bounds.shape != result.sup_errors.shape:
         raise fault("head_bound", bounds.shape, f"the shape {result.sup_errors.shape}")
     return bounds

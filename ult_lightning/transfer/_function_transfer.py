@@ -100,8 +100,8 @@ class _Features:
             start = time.perf_counter()
             part = torch.from_numpy(points[at : at + _BATCH].astype(np.float32))
             with _full_float32(self._device):
-                found = self._network(part.reshape(-1, *self._shape).to(self._device))  # (b, d)
-            features: Floats = found.double().cpu().numpy()
+                output = self._network(part.reshape(-1, *self._shape).to(self._device))  # (b, d)
+            features: Floats = output.double().cpu().numpy()
             self.seconds += time.perf_counter() - start
             if not np.isfinite(features).all():
                 raise UltError("The network's features are not finite on points of the unit cube; take another init.")

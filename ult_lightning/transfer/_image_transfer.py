@@ -91,12 +91,12 @@ def transfer(
 
 def _test(stream: FeatureStream, head: LinearHead) -> tuple[float, Tensor]:
     """Accuracy on, and predictions for, the test images (n,)."""
-    found, right = [], 0
+    batches, right = [], 0
     for features, labels in stream.batches("test"):
         predicted = head(features).argmax(1)
         right += int((predicted == labels).sum())
-        found.append(predicted.cpu())
-    predictions = torch.cat(found)
+        batches.append(predicted.cpu())
+    predictions = torch.cat(batches)
     return right / len(predictions), predictions
 
 

@@ -19,20 +19,20 @@ def ticket_settings(ticket: Ticket, *, full: bool = False) -> dict[str, Any]:
     made = _mapping(provenance.get("settings") if full else config.get("search"))
     listed = provenance.get("sources")
     sources = listed if isinstance(listed, list) else []
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "ticket": ticket.id,
         "ticket.content": ticket.content_digest,
         "ticket.made_by": provenance.get("made_by"),
     }
-    found |= mother_settings(ticket.spec.to_dict(), None if full else MotherSpec(ticket.spec.net).to_dict())
+    facts |= mother_settings(ticket.spec.to_dict(), None if full else MotherSpec(ticket.spec.net).to_dict())
     if "spec" in config:  # constructed
         rest = {name: value for name, value in config.items() if name not in ("spec", "seed")}
-        found |= {"method": provenance.get("method"), **flat("method", rest)}
-    found |= search_settings(made) | source_settings(sources)
-    found.pop("trainer.max_epochs", None)  # steps say it
-    found["steps"] = provenance.get("steps") or None
+        facts |= {"method": provenance.get("method"), **flat("method", rest)}
+    facts |= search_settings(made) | source_settings(sources)
+    facts.pop("trainer.max_epochs", None)  # steps say it
+    facts["steps"] = provenance.get("steps") or None
     shown = shown_sources([(source["id"], source["sizes"]["train"]) for source in sources])
-    return found | (shown if full else {})
+    return facts | (shown if full else {})
 
 
 def with_search(ticket: Ticket | None, seconds: Mapping[str, float]) -> dict[str, float]:

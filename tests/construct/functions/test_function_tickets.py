@@ -52,9 +52,13 @@ def points(inputs: int, seed: int, count: int = 3_000) -> np.ndarray:
 
 @settings(max_examples=8, deadline=None)
 @given(
-    seed=st.integers(0, 2**40), inputs=st.integers(1, 4), degree=st.integers(1, 3), eps=st.sampled_from([0.02, 3e-3]),
-    init=st.sampled_from(INITS), style=st.sampled_from(["two", "direct"]),
-)  # fmt: skip
+    seed=st.integers(0, 2**40),
+    inputs=st.integers(1, 4),
+    degree=st.integers(1, 3),
+    eps=st.sampled_from([0.02, 3e-3]),
+    init=st.sampled_from(INITS),
+    style=st.sampled_from(["two", "direct"]),
+)
 def test_no_sample_beats_the_certificate_of_a_polynomial(seed, inputs, degree, eps, init, style):
     try:
         ticket = polynomial_ticket(inputs, degree, eps, seed=seed, init=init, style=style)
@@ -68,9 +72,11 @@ def test_no_sample_beats_the_certificate_of_a_polynomial(seed, inputs, degree, e
 
 @settings(max_examples=6, deadline=None)
 @given(
-    seed=st.integers(0, 2**40), shape=st.sampled_from([(1, 1), (1, 3), (2, 2), (3, 1)]), fold=st.booleans(),
+    seed=st.integers(0, 2**40),
+    shape=st.sampled_from([(1, 1), (1, 3), (2, 2), (3, 1)]),
+    fold=st.booleans(),
     init=st.sampled_from(INITS),
-)  # fmt: skip
+)
 def test_no_sample_beats_the_certificate_of_a_fourier_basis(seed, shape, fold, init):
     inputs, bound = shape
     try:
@@ -210,8 +216,8 @@ def test_images_are_pooled_for_a_ticket_over_images():
     ticket = polynomial_ticket(9, 1, 0.02, seed=0, input=InputSpec((3, 32, 32), range="unit", adapter="pool3"))
     images = torch.rand(6, 3, 32, 32)
     pooled = torch.nn.functional.adaptive_avg_pool2d(images, 3).mean(1).flatten(1).double().numpy()
-    found = ticket.network()(images).double().numpy()
-    assert np.abs(found - monomial_values(pooled, monomials(9, 1))).max() <= bound_of(ticket) + 1e-6
+    made = ticket.network()(images).double().numpy()
+    assert np.abs(made - monomial_values(pooled, monomials(9, 1))).max() <= bound_of(ticket) + 1e-6
 
 
 def test_a_mother_too_narrow_is_a_failure_in_words_and_no_fresh_draw():
@@ -260,11 +266,11 @@ def test_a_mother_too_narrow_is_a_failure_in_words_and_no_fresh_draw():
             r"linear: got 2 units, whose biases reach no phase",
         ),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments_are_one_sentence(call, message):
-    with pytest.raises(UltError, match=message) as found:
+    with pytest.raises(UltError, match=message) as caught:
         call()
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_mother_without_biases_is_refused():

@@ -10,11 +10,11 @@ import pytest
 from ult_lightning.base import UltError
 from ult_lightning.construct import FUNCTIONS, Function
 from ult_lightning.construct.functions._smooth_functions import (
-    TriangleWave,
     best_knots,
     minimax_values,
     minus_cosine,
     negative_exp,
+    triangle_wave,
 )
 
 
@@ -68,7 +68,7 @@ def test_weights_move_the_error_where_it_counts_less():
 
 
 def test_a_triangle_wave_is_its_kinks():
-    triangle = TriangleWave(2.0)
+    triangle = triangle_wave(2.0)
     _, error = minimax_values(triangle, np.arange(0, 2.01, 0.5))
     assert error < 1e-12
 

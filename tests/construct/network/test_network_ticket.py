@@ -209,10 +209,10 @@ def test_the_effective_layers_are_the_masked_ones(mode):
             h = step.apply(h)
     gain = draft.body.gain
     with torch.no_grad():
-        found = draft.masked_body().double()(x) * gain
-    torch.testing.assert_close(h.flatten(1), found, rtol=1e-5, atol=1e-5)
+        features = draft.masked_body().double()(x) * gain
+    torch.testing.assert_close(h.flatten(1), features, rtol=1e-5, atol=1e-5)
     wrong = outputs(steps, x)
-    assert float((found - wrong).abs().max()) > 1e-4  # it is the ticket that they are, not the target
+    assert float((features - wrong).abs().max()) > 1e-4  # it is the ticket that they are, not the target
 
 
 def test_auxiliary_rows_pass_one_positive_signal_on():
@@ -261,10 +261,14 @@ def test_feedback_moves_the_rest_to_the_least_squares_solution():
 def test_feedback_lowers_the_error():
     target, x, far = mlp(16, 24, 8, seed=3), points(300, 16), points(300, 16, seed=9)
     gaps = {
-        on: np.median([error(network_ticket(target, block=12, eps=3e-2, seed=s, calibration=x, feedback=on), target, far)[0]
-                       for s in range(5)])
+        on: np.median(
+            [
+                error(network_ticket(target, block=12, eps=3e-2, seed=s, calibration=x, feedback=on), target, far)[0]
+                for s in range(5)
+            ]
+        )
         for on in (True, False)
-    }  # fmt: skip
+    }
     assert gaps[True] < 0.7 * gaps[False]
 
 
@@ -345,11 +349,11 @@ def test_a_saved_target_is_the_same_target(tmp_path):
         ([nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(2)], "target layer 2.*dimension 1"),
         ([nn.Conv2d(1, 2, 3)], "input_shape: got None"),
     ],
-)  # fmt: skip
+)
 def test_a_target_that_cannot_be_is_one_sentence(layers, message):
-    with pytest.raises(UltError, match=message) as found:
+    with pytest.raises(UltError, match=message) as caught:
         network_ticket(nn.Sequential(*layers))
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -370,23 +374,26 @@ def test_a_target_that_cannot_be_is_one_sentence(layers, message):
     ],
 )
 def test_settings_that_cannot_be_are_one_sentence(arguments, message):
-    with pytest.raises(UltError, match=message) as found:
+    with pytest.raises(UltError, match=message) as caught:
         network_ticket(mlp(3, 4, 2), **arguments)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda layers, arrays: layers.pop(), "no ReLU|at least one|weight"),
-        (lambda layers, arrays: arrays.pop("0.weight"), r"target layer 0: got None, wanted a weight of shape \(4, inputs\)"),
+        (
+            lambda layers, arrays: arrays.pop("0.weight"),
+            r"target layer 0: got None, wanted a weight of shape \(4, inputs\)",
+        ),
         (lambda layers, arrays: arrays.update({"0.bias": np.zeros(3)}), r"target layer 0: got \(3,\), wanted a bias"),
         (lambda layers, arrays: arrays.update({"0.weight": np.full((4, 3), np.nan)}), "finite"),
         (lambda layers, arrays: arrays.update({"0.weight": np.zeros((4, 3))}), "only zeros"),
         (lambda layers, arrays: layers.insert(0, {"conv": 2, "padding": 2}), "target layer 0.*padding below half"),
         (lambda layers, arrays: layers.insert(1, "tanh"), "target layer 1: got 'tanh'"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_file_names_the_layer(tmp_path, change, message):
     layers = [{"linear": 4}, "relu", {"linear": 2}]
     arrays = {"0.weight": np.ones((4, 3)), "0.bias": np.ones(4), "2.weight": np.ones((2, 4)), "2.bias": np.ones(2)}
@@ -448,14 +455,14 @@ def fit(net: nn.Module, x: torch.Tensor, y: torch.Tensor, optimizer: torch.optim
 def test_lenet_takes_few_parameters(digits, mode, kept, relative):
     """Medians over 5 mothers; the error is seen on inputs that the feedback has not."""
     target, train, test = digits
-    found = []
+    results = []
     for seed in range(5):
         ticket = network_ticket(target, mode=mode, seed=seed, calibration=train)
         gap, _ = error(ticket, target, test)
         with torch.no_grad():
             size = float(target(test).abs().max())
-        found.append((ticket.provenance["kept_per_parameter"], gap / size))
+        results.append((ticket.provenance["kept_per_parameter"], gap / size))
         assert gap <= ticket.provenance["certificate"]["bound"]
-    medians = np.median(found, axis=0)
+    medians = np.median(results, axis=0)
     assert medians[0] <= kept
     assert medians[1] <= relative

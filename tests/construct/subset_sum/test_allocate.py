@@ -72,13 +72,13 @@ def test_one_target_gets_the_cheapest_subset(
 ) -> None:
     """Brute force over all subsets, in multiples of 1/64, whose sums are exact."""
     values, kept = np.array([v for v, _ in pool]) / 64, np.array([k for _, k in pool])
-    found = allocate(values, [target / 64], eps / 64, kept=kept, cost_new=costs[0], cost_kept=costs[1], max_size=6)
+    allocation = allocate(values, [target / 64], eps / 64, kept=kept, cost_new=costs[0], cost_kept=costs[1], max_size=6)
     members = np.array(list(product([0, 1], repeat=len(values))), dtype=float)
     members = members[members.sum(1) <= 6]
     within = np.abs(members @ values - target / 64) <= eps / 64
     if within.any():
-        assert found.errors[0] <= eps / 64
-        assert found.cost == (members @ np.where(kept, costs[1], costs[0]))[within].min()
+        assert allocation.errors[0] <= eps / 64
+        assert allocation.cost == (members @ np.where(kept, costs[1], costs[0]))[within].min()
 
 
 def test_further_rounds_repair_and_never_worsen() -> None:

@@ -91,11 +91,11 @@ def test_min_error_equals_mixed_integer_programming(n: int) -> None:
         # minimise the last variable, e, with -e <= values x - target <= e
         rows = LinearConstraint(np.array([[*row, -1.0], [*row, 1.0]]), [-np.inf, target], [target, np.inf])
         bounds = Bounds(np.zeros(n + 1), [*np.ones(n), 10.0])
-        found = milp([*np.zeros(n), 1.0], constraints=rows, integrality=[*np.ones(n), 0], bounds=bounds)
-        chosen = found.x[:n].round()
+        solution = milp([*np.zeros(n), 1.0], constraints=rows, integrality=[*np.ones(n), 0], bounds=bounds)
+        chosen = solution.x[:n].round()
         exact = min_error(row, [target]).errors[0]
         assert exact <= abs(row @ chosen - target) + 1e-12
-        assert exact == pytest.approx(found.x[-1], abs=2e-6)  # milp is exact to its feasibility tolerance
+        assert exact == pytest.approx(solution.x[-1], abs=2e-6)  # milp is exact to its feasibility tolerance
 
 
 @needs_both
@@ -292,10 +292,12 @@ def test_bad_input_is_one_sentence(call: Any, message: str) -> None:
 
 def test_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     """What numba is for is said where it is missing; "auto" then means NumPy."""
+    _solvers.kernels_of.cache_clear()
     monkeypatch.setattr(_solvers, "find_spec", lambda name: None)
     with pytest.raises(UltError, match=r"pip install 'ult_lightning\[fast\]'"):
         min_error(POOL, [0.3], engine="numba")
     calls = []
     monkeypatch.setattr(_numpy_engine, "min_error", lambda *given: calls.append(given) or np.zeros((1, 9), bool))
     min_error(POOL, [0.3])
+    _solvers.kernels_of.cache_clear()
     assert len(calls) == 1

@@ -63,7 +63,7 @@ class Arm:
         ``full``: what readers are told, the defaults and the sources by name.
         """
         science, options = cell.task.science(), cell.options(self.name, self.options)
-        found = {
+        settings = {
             "made_by": "compare",
             "arm": self.name,
             "metric": "accuracy",
@@ -73,12 +73,12 @@ class Arm:
         }
         sources = [] if self.sources is None else self.sources(cell)
         if full:
-            found |= shown_sources([(s.id, len(s.train)) for s in sources if s.science() != science])
+            settings |= shown_sources([(s.id, len(s.train)) for s in sources if s.science() != science])
         else:
-            found |= source_settings([s.science() for s in sources], science)
+            settings |= source_settings([s.science() for s in sources], science)
         for part in sorted(self.needs):
-            found |= cell.part(part, full=full)
-        return found
+            settings |= cell.part(part, full=full)
+        return settings
 
 
 def unseen(cell: Cell) -> list[Task]:

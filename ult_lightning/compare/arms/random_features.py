@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _random_features(cell: Cell) -> Outcome:
-    from ult_lightning.compare._frozen import with_random
+    from ult_lightning.compare._frozen_arm import with_random
 
     return with_random(cell, None)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _random_mask(cell: Cell) -> Outcome:
-    from ult_lightning.compare._frozen import draw_mask, with_random
+    from ult_lightning.compare._frozen_arm import draw_mask, with_random
 
     model = cell.ticket(cell.unseen_sources).mask
     return with_random(cell, draw_mask(model.shapes, {n: int(model[n].sum()) for n in model.names}, seed=cell.seed))

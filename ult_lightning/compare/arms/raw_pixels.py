@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def _raw_pixels(cell: Cell) -> Outcome:
-    from ult_lightning.compare._frozen import with_pixels
+    from ult_lightning.compare._frozen_arm import with_pixels
 
     return with_pixels(cell)
 

@@ -12,24 +12,26 @@ if TYPE_CHECKING:
 
 
 def _joint(cell: Cell) -> Outcome:
-    from ult_lightning.compare._frozen import with_ticket
+    from ult_lightning.compare._frozen_arm import with_ticket
 
     shaping = cell.all_sources
     for source in cell.sources:
         if source.id not in {s.id for s in shaping}:
-            cell.machine.notice(f"joint on {cell.task.id}: the source {source.id} is left out, since its training images "
-                                "may be test images of the target.")  # fmt: skip
+            cell.machine.notice(
+                f"joint on {cell.task.id}: the source {source.id} is left out, since its training images "
+                "may be test images of the target."
+            )
     return with_ticket(cell, shaping, seen=True)
 
 
 def _specialist(cell: Cell) -> Outcome:
-    from ult_lightning.compare._frozen import with_ticket
+    from ult_lightning.compare._frozen_arm import with_ticket
 
     return with_ticket(cell, [cell.task], seen=True, own=True)
 
 
 def _universal(cell: Cell) -> Outcome:
-    from ult_lightning.compare._frozen import with_ticket
+    from ult_lightning.compare._frozen_arm import with_ticket
 
     return with_ticket(cell, cell.unseen_sources, seen=False)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
+from ult_lightning.construct.certificates._piecewise_linear import propagate, sup_error
 from ult_lightning.nets import Chain, fold_chain
 
-Floats = NDArray[np.float64]
 Net = list[tuple[Floats, Floats]]
+Map = Callable[[Floats], Floats]
 
 KINDS = {
     "exact": "exact: the whole net is one piecewise-linear function",
@@ -39,7 +40,6 @@ class Certificate:
 
     @property
     def bound(self) -> float:
-        """The largest bound of all features."""
         return float(self.bounds.max())
 
     def to_dict(self, *, domain: str, wanted: str, sampled: float) -> dict[str, Any]:
@@ -54,6 +54,17 @@ class Certificate:
             "sampled": sampled,
             "samples": SAMPLES,
         }
+
+
+def exact_certificate(cases: Iterable[tuple[Net, Map, float]], low: float, high: float) -> Certificate:
+    """The certificate of nets of one variable on [low, high], each with its function f and a bound on |f''|."""
+    uppers, roundings = [], []
+    for net, f, curvature in cases:
+        line = propagate(net, low, high)
+        uppers.append(sup_error(line.x, line.y[:, 0], f, curvature)[1])
+        roundings.append(float(line.rounding.max()))
+    parts = {"pieces": max(uppers), "float32": max(roundings)}
+    return Certificate("exact", np.array(uppers) + np.array(roundings), parts)
 
 
 def round_up(value: float) -> float:
@@ -88,33 +99,20 @@ def folded(draft: Draft) -> list[Net]:
     return stages
 
 
-def sample_points(inputs: int, *, seed: int, count: int = SAMPLES) -> Floats:
-    """Points (n, d) of the unit cube: uniform ones, an even grid for d = 1, and up to 1,024 of the corners."""
-    rng = np.random.default_rng(seed)
-    points = rng.random((count, inputs)) if inputs > 1 else np.linspace(0.0, 1.0, count)[:, None]
+def sampled_error(draft: Draft, inputs: int, wanted: Map, *, interval: tuple[float, float] = (0.0, 1.0)) -> float:
+    """The largest |b_j(x) - wanted_j(x)| of the frozen network that is seen; ``wanted`` maps (n, d) to (n, k).
+
+    The points are uniform ones of the cube ``interval`` ^ d, or for d = 1 an even grid, and up to 1,024 of its corners.
+    """
+    rng, (low, high) = np.random.default_rng(0), interval
+    inside = rng.random((SAMPLES, inputs)) if inputs > 1 else np.linspace(0.0, 1.0, SAMPLES)[:, None]
     corners = (np.arange(min(2**inputs, 1024))[:, None] >> np.arange(min(inputs, 10))) & 1
     if inputs > 10:
         corners = rng.integers(0, 2, (1024, inputs))
-    return np.concatenate([points, corners])
-
-
-def sampled_error(
-    draft: Draft,
-    inputs: int,
-    wanted: Callable[[Floats], Floats],
-    *,
-    interval: tuple[float, float] = (0.0, 1.0),
-    seed: int = 0,
-) -> float:
-    """The largest |b_j(x) - wanted_j(x)| of the frozen network over `sample_points`; ``wanted`` maps (n, d) to (n, k).
-
-    The points are stretched to ``interval`` in every variable.
-    """
+    points = (low + (high - low) * np.concatenate([inside, corners])).clip(low, high).astype(np.float32)
     body = draft.masked_body()
     assert isinstance(body, Chain)
     runner = body.compact(nonnegative=True)
-    low, high = interval
-    points = (low + (high - low) * sample_points(inputs, seed=seed)).clip(low, high).astype(np.float32)
     width = int(runner(torch.zeros(1, 1, 1, inputs)).shape[1])
     worst = 0.0
     for part in np.array_split(points, max(1, len(points) * width // _AT_ONCE)):

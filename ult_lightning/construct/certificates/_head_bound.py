@@ -6,14 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._index_sets import monomials
 
 if TYPE_CHECKING:
     from ult_lightning.tickets import Ticket
 
-Floats = NDArray[np.float64]
 
 _MOST_ENTRIES = 200_000
 _DEGREE = 24
@@ -37,7 +36,9 @@ def head_bound(ticket: Ticket, weights: Floats, biases: Floats, task: Any) -> Fl
         return None
     family = config.get("family")
     if family == "polynomial" and hasattr(form, "exponents"):
-        rest = _polynomial_rest(_exponents(config), weights, biases, form)
+        rows = config.get("exponents")
+        exponents = monomials(int(config["inputs"]), int(config["degree"])) if rows is None else np.array(rows)
+        rest = _polynomial_rest(exponents, weights, biases, form)
     elif family == "fourier" and hasattr(form, "frequencies"):
         rest = _fourier_rest(certificate, weights, biases, form)
     else:
@@ -47,13 +48,7 @@ def head_bound(ticket: Ticket, weights: Floats, biases: Floats, task: Any) -> Fl
     return total
 
 
-def _exponents(config: dict[str, Any]) -> NDArray[np.int64]:
-    if "exponents" in config:
-        return np.array(config["exponents"], dtype=np.int64)
-    return monomials(int(config["inputs"]), int(config["degree"]))
-
-
-def _polynomial_rest(exponents: NDArray[np.int64], weights: Floats, biases: Floats, form: Any) -> Floats:
+def _polynomial_rest(exponents: Ints, weights: Floats, biases: Floats, form: Any) -> Floats:
     """Bounds (k,) on the sup of a polynomial with known coefficients: the largest Bernstein coefficient, or where there would
     be too many of them the sum of all coefficients.
     """

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._steps import Step
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _UNIT = 2.0**-24
 _SAFETY = 1.0 + 1e-9

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from ult_lightning.construct._arrays import Floats, Ints
+
 Weights = tuple[Floats, Floats]
 
 UNIT_ROUNDOFF = 2.0**-24
@@ -43,7 +43,7 @@ class PiecewiseLinear:
         return slopes
 
 
-def gamma(terms: NDArray[np.int64]) -> Floats:
+def gamma(terms: Ints) -> Floats:
     """The bound n u / (1 - n u) on the relative rounding error of sums of n products in float32 (Higham 2002, ch. 3)."""
     nu = np.asarray(terms, dtype=np.float64) * UNIT_ROUNDOFF
     bound: Floats = nu / (1.0 - nu)

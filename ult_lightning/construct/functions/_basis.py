@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ult_lightning.base import Options, fault, option
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
-from ult_lightning.construct._family import ConstructError, Notice
-from ult_lightning.construct.certificates import Certificate, sampled_error
+from ult_lightning.construct._family import ConstructError, Notice, silent
+from ult_lightning.construct.certificates._certificate import Certificate, sampled_error
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
 
-Floats = NDArray[np.float64]
 Plan = TypeVar("Plan", bound=Any)  # a frozen dataclass
 Style = Literal["two", "direct"]
 
@@ -60,6 +57,14 @@ class BasisOptions(Options):
                 mend = "three for style=two, two for style=direct"
                 raise fault(name, list(widths), f"two or three widths, as in {name}=[200,12,200]", mend)
 
+    def basis(self) -> Basis[Any]:
+        """The functions; raises ``UltError`` where the options name none."""
+        raise NotImplementedError
+
+    def input_spec(self) -> InputSpec | None:
+        """What feeds the network; None: images (b, 1, 1, d) in [0, 1]."""
+        return None
+
 
 @dataclass(frozen=True)
 class CubeOptions(BasisOptions):
@@ -93,7 +98,6 @@ class CubeOptions(BasisOptions):
         return self.inputs or (1 if self.pool is None else self.pool**2)
 
     def input_spec(self) -> InputSpec | None:
-        """What feeds the network where ``pool`` is given."""
         if self.pool is None:
             return None
         cut = "" if self.crop is None else f"crop{self.crop}"
@@ -103,11 +107,14 @@ class CubeOptions(BasisOptions):
 class Basis(ABC, Generic[Plan]):
     """Functions of d variables, one per feature, and how a mother is pruned to them by a plan of widths and tolerances.
 
-    ``net``: the mother's net, which is the family's name too; ``net_options``: its options beside widths; ``wanted``: the
-    functions in words; ``inputs``: d; ``interval``: the range of every variable; ``domain``: that of them all, in words.
+    ``net``: the mother's net, which is the family's name too; ``net_options``: its options beside widths; ``parts``:
+    the fields of a plan that are widths; ``pieces``: the one that counts linear pieces; ``wanted``: the functions in
+    words; ``inputs``: d; ``interval``: the range of every variable; ``domain``: that of them all, in words.
     """
 
     net: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]]
+    pieces: ClassVar[str] = "pieces"
     wanted: str
     inputs: int = 1
     interval: tuple[float, float] = (0.0, 1.0)
@@ -117,17 +124,22 @@ class Basis(ABC, Generic[Plan]):
     def domain(self) -> str:
         return f"[0, 1]^{self.inputs}"
 
+    def widths(self, plan: Plan) -> dict[str, Any]:
+        """The mother's widths by name, without the parts that it lacks."""
+        widths = {name: getattr(plan, name) for name in self.parts}
+        return {name: width for name, width in widths.items() if width is not None}
+
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """Which functions they are, as JSON."""
 
     @abstractmethod
-    def widths(self, plan: Plan) -> dict[str, Any]:
-        """The mother's widths by name, None for a part that it lacks."""
+    def plan(self, eps: float, style: Style) -> Plan:
+        """What the laws choose for errors of ``eps``."""
 
-    @abstractmethod
-    def pieces(self, plan: Plan) -> int | tuple[int, ...]:
-        """How many linear pieces the plan has."""
+    def fitting(self, plan: Plan) -> Plan:
+        """The plan with no more pieces than its knot layers hold."""
+        return plan
 
     @abstractmethod
     def prune(self, draft: Draft, plan: Plan) -> tuple[Certificate, Sequence[float]]:
@@ -146,60 +158,60 @@ class Basis(ABC, Generic[Plan]):
         return {}
 
 
-def choose_plan(options: BasisOptions, plan: Plan | None, laws: Callable[[float], Plan]) -> tuple[Plan, float | None]:
-    """The plan to begin with, and the limit of the certificate, None where there is none.
-
-    That is ``plan`` where it is given, else what ``laws`` choose from eps, with the entries that ``options`` state.
-    """
-    if plan is not None:
-        return plan, options.eps
-    eps = options.eps or options.default_eps
-    chosen = laws(eps)
-    stated = {entry.name: getattr(options, entry.name, None) for entry in fields(chosen)}
-    stated = {name: value for name, value in stated.items() if not isinstance(value, bool | None)}
-    return replace(chosen, **stated), options.eps if stated else eps
+def construct(options: BasisOptions, *, seed: int, notice: Notice = silent) -> Ticket:
+    """The ticket of a family of functions."""
+    return prune_mother(options.basis(), options, seed=seed, notice=notice)
 
 
 def prune_mother(
     basis: Basis[Plan],
-    plan: Plan,
-    eps: float | None,
+    options: BasisOptions,
     *,
     seed: int,
-    init: str,
-    input: InputSpec | None,
-    notice: Notice,
+    plan: Plan | None = None,
+    input: InputSpec | None = None,
+    notice: Notice = silent,
 ) -> Ticket:
-    """The ticket of one mother for all functions of the basis, each within ``eps``; None: as good as ``plan`` makes them.
+    """The ticket of one mother for all functions of the basis, by ``plan``, or what the laws and the options say.
 
-    ``input``: what feeds the network, by default images (b, 1, 1, d) in [0, 1]. Raises `ConstructError` where no plan is
-    good enough; the mother is never drawn again.
+    ``input``: what feeds the network; None: as the options say. Raises `ConstructError` where no plan is good enough;
+    the mother is never drawn again.
     """
     start = time.perf_counter()
-    widths = {name: width for name, width in basis.widths(plan).items() if width is not None}
+    begun, eps = _first_plan(basis, options) if plan is None else (plan, options.eps)
+    begun = basis.fitting(begun)
+    widths = basis.widths(begun)
     listed = {name: list(width) if isinstance(width, tuple) else width for name, width in widths.items()}
     spec = MotherSpec(
         basis.net,
         {**basis.net_options, **listed},
         norm="none",
-        init=init,
+        init=options.init,
         bias="nonzero",
         seed=seed,
-        input=input or InputSpec((1, 1, basis.inputs), range="unit"),
+        input=input or options.input_spec() or InputSpec((1, 1, basis.inputs), range="unit"),
     )
     notice(f"mother of {plan_words(widths)}")
     draft = Draft(spec)
-    certificate, used = _prune_within(basis, draft, plan, eps, notice)
+    certificate, used = _prune_within(basis, draft, begun, eps, notice)
     sampled = sampled_error(draft, basis.inputs, lambda x: basis.values(x, draft), interval=basis.interval)
     proof = certificate.to_dict(domain=basis.domain, wanted=basis.wanted, sampled=sampled)
-    config = {"family": basis.net, **basis.config(), "eps": eps, "plan": asdict(plan), "spec": spec.to_dict()}
     provenance = {
         "method": basis.net,
-        "config": config,
-        "pieces": basis.pieces(used),
+        "config": {"family": basis.net, **basis.config(), "eps": eps, "plan": asdict(begun), "spec": spec.to_dict()},
+        "pieces": getattr(used, basis.pieces),
         "certificate": proof | basis.facts(draft),
     }
     return draft.ticket(provenance, seconds=time.perf_counter() - start)
+
+
+def _first_plan(basis: Basis[Plan], options: BasisOptions) -> tuple[Plan, float | None]:
+    """The plan that the laws choose, with the entries that the options state; and the certificate's limit, if any."""
+    eps = options.eps or options.default_eps
+    plan = basis.plan(eps, options.style)
+    stated = {entry.name: getattr(options, entry.name, None) for entry in fields(plan)}
+    stated = {name: value for name, value in stated.items() if not isinstance(value, bool | None)}
+    return replace(plan, **stated), options.eps if stated else eps
 
 
 def _prune_within(
@@ -214,7 +226,7 @@ def _prune_within(
     for _ in range(_ATTEMPTS):
         draft.clear()
         certificate, misses = basis.prune(draft, plan)
-        tried, bound = plan_words({"pieces": basis.pieces(plan)}), certificate.bound
+        tried, bound = plan_words({"pieces": getattr(plan, basis.pieces)}), certificate.bound
         notice(f"{tried}: kept {draft.kept:,} of {draft.total:,}, certified {bound:.3e}")
         if eps is None or bound <= eps:
             return certificate, plan

@@ -14,22 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import fault, option
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Draft, Layer
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._index_sets import count_frequencies, frequencies
-from ult_lightning.construct.certificates import Certificate, folded, gamma, propagate, sup_error
-from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, choose_plan, explain_plan, prune_mother
-from ult_lightning.construct.functions._chain import build_chain
+from ult_lightning.construct.certificates._certificate import Certificate, folded
+from ult_lightning.construct.certificates._piecewise_linear import gamma, propagate, sup_error
+from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, construct, explain_plan, prune_mother
+from ult_lightning.construct.functions._coefficients import build_chain, build_linear
 from ult_lightning.construct.functions._knots import chain_widths
-from ult_lightning.construct.functions._linear_map import build_linear
-from ult_lightning.construct.functions._smooth_functions import TriangleWave, minus_cosine
+from ult_lightning.construct.functions._smooth_functions import minus_cosine, triangle_wave
 from ult_lightning.tickets import InputSpec, Ticket
-
-Floats = NDArray[np.float64]
-Frequencies = NDArray[np.int64]
 
 _IN_SCALE, _OUT_SCALE = 0.35, 0.2
 """Gauges: with the cosine's curvature of 4 pi^2, smaller signals keep coefficients within reach of few weights."""
@@ -63,13 +60,16 @@ class FourierOptions(CubeOptions):
         """``pieces``, as the plan calls them."""
         return self.pieces
 
-    def rows(self) -> Frequencies:
+    def rows(self) -> Ints:
         """The frequencies (k / 2, d); raises ``UltError`` where there are too many."""
         inputs = self.dimension()
         if 2 * count_frequencies(inputs, self.bound) > _MOST_FEATURES:
             mend = f"{inputs} inputs have more frequencies"
             raise fault("bound", self.bound, f"at most {_MOST_FEATURES:,} features", mend)
         return frequencies(inputs, self.bound)
+
+    def basis(self) -> _Waves:
+        return _Waves(self.rows(), self.bound, fold=self.fold is not False)
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,12 @@ class FourierPlan:
     frequency_tolerance: float
 
 
-def plan_fourier(
-    rows: Frequencies,
-    eps: float,
-    *,
-    fold: bool = False,
-    style: Style = FourierOptions.style,
-) -> FourierPlan:
-    """Widths, pieces and tolerances for features of the frequencies ``rows`` (k / 2, d) within ``eps``, by the error law 1.435 / N^2 of N pieces per period."""
+def plan_fourier(rows: Ints, eps: float, *, fold: bool = False, style: Style = FourierOptions.style) -> FourierPlan:
+    """Widths, pieces and tolerances for features of the frequencies ``rows`` (k / 2, d) within ``eps``.
+
+    Source: the construction for Fourier bases of Burkholz et al. 2022, with the error law 1.435 / N^2 of N pieces per
+    period.
+    """
     tolerance = 0.5
     inputs = rows.shape[1]
     error = eps / (1.0 + 1.1 * tolerance + (1.2 if fold else 0.2))  # a folded cosine inherits the errors of its kinks
@@ -117,12 +115,12 @@ def plan_fourier(
     )
 
 
-def _span(rows: Frequencies) -> float:
+def _span(rows: Ints) -> float:
     """About the largest value of n . x + phase."""
     return float(np.abs(rows).sum(1).max()) + 0.75
 
 
-def choose_phases(rows: Frequencies, first: Layer, second: Layer) -> tuple[Floats, NDArray[np.int64]]:
+def choose_phases(rows: Ints, first: Layer, second: Layer) -> tuple[Floats, Ints]:
     """Phases (k,), two per frequency, out of random biases, and the units of the first layer that they use; keeps them.
 
     Feature j gets its own bias and at most four units whose weights are pruned (relu(b) = b for b > 0), such that
@@ -160,21 +158,20 @@ def choose_phases(rows: Frequencies, first: Layer, second: Layer) -> tuple[Float
 
 class _Waves(Basis[FourierPlan]):
     net = "fourier"
+    parts = ("linear", "fold", "wave")
+    pieces = "pieces_per_period"
     wanted = "cos(2 pi (n_j . x + phase_j))"
 
-    def __init__(self, rows: Frequencies, bound: int) -> None:
-        self.rows, self.bound, self.inputs = rows, bound, rows.shape[1]
+    def __init__(self, rows: Ints, bound: int, *, fold: bool) -> None:
+        self.rows, self.bound, self.fold, self.inputs = rows, bound, fold, rows.shape[1]
         self.twice: Floats = np.repeat(rows, 2, axis=0).astype(np.float64)  # (k, d), two phases each
         self.net_options = {"features": len(self.twice), "gain": -_OUT_SCALE}  # the chain makes -cos
 
     def config(self) -> dict[str, Any]:
         return {"inputs": self.inputs, "bound": self.bound}
 
-    def widths(self, plan: FourierPlan) -> dict[str, Any]:
-        return {"linear": plan.linear, "fold": plan.fold, "wave": plan.wave}
-
-    def pieces(self, plan: FourierPlan) -> int:
-        return plan.pieces_per_period
+    def plan(self, eps: float, style: Style) -> FourierPlan:
+        return plan_fourier(self.rows, eps, fold=self.fold, style=style)
 
     def prune(self, draft: Draft, plan: FourierPlan) -> tuple[Certificate, Sequence[float]]:
         first, second = draft.stage("frequencies")
@@ -189,7 +186,7 @@ class _Waves(Basis[FourierPlan]):
             wave, in_scale = minus_cosine(0.5), 1.0
             pieces = math.ceil(plan.pieces_per_period / 2)
             missed += build_chain(
-                TriangleWave(math.ceil(2 * high) / 2),
+                triangle_wave(math.ceil(2 * high) / 2),
                 draft.stage("fold"),
                 math.ceil(2 * high),
                 tolerance=plan.tolerance * wave.best_error(pieces) / (2 * math.pi),
@@ -229,7 +226,7 @@ def _phases(draft: Draft) -> Floats:
     return phases
 
 
-def certify_fourier(draft: Draft, rows: Frequencies, phases: Floats) -> Certificate:
+def certify_fourier(draft: Draft, rows: Ints, phases: Floats) -> Certificate:
     """Rigorous sup errors of all features over [0, 1]^d, float32 arithmetic of the frozen network included.
 
     From u to the feature the net is one piecewise-linear function, compared exactly; the map made to u adds 2 pi |made - n|_1.
@@ -274,28 +271,7 @@ def fourier_ticket(
     ``eps``: 1e-2 by default. Other arguments and errors as for `polynomial_ticket`.
     """
     options = FourierOptions(inputs=inputs, bound=bound, eps=eps, fold=fold, init=init, style=style)
-    return _construct(options, seed=seed, plan=plan, input=input, notice=notice)
+    return prune_mother(options.basis(), options, seed=seed, plan=plan, input=input, notice=notice)
 
 
-def _construct(
-    options: FourierOptions,
-    *,
-    seed: int,
-    plan: FourierPlan | None = None,
-    input: InputSpec | None = None,
-    notice: Notice = silent,
-) -> Ticket:
-    rows, fold = options.rows(), options.fold is not False
-    start, limit = choose_plan(options, plan, lambda eps: plan_fourier(rows, eps, fold=fold, style=options.style))
-    return prune_mother(
-        _Waves(rows, options.bound),
-        start,
-        limit,
-        seed=seed,
-        init=options.init,
-        input=input or options.input_spec(),
-        notice=notice,
-    )
-
-
-FAMILIES.add("fourier", Family(FourierOptions, _construct, explain_plan, tasks=("trigonometric", "outside")))
+FAMILIES.add("fourier", Family(FourierOptions, construct, explain_plan, tasks=("trigonometric", "outside")))

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Bools, Floats, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct.functions._smooth_functions import Function, best_knots
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Bits = NDArray[np.bool_]
-Recipe = tuple[int, bool, tuple[int, ...]]
-"""The unit of the first layer that gives the slope, whether the own bias is kept, the units whose biases are added."""
 
 _NEAR_END = 1e-6  # of the interval: knots closer to its ends bend nothing
 _STEEP = 0.05  # units of a smaller slope would need large coefficients
@@ -27,41 +20,41 @@ _STEEP = 0.05  # units of a smaller slope would need large coefficients
 @dataclass(frozen=True)
 class Candidates:
     """Ways to make knots, one per entry: the unit (column of the next layer), slope w > 0 and place tau in x, its side
-    (``left``: the unit is active for x < tau), how many parameters it costs beyond those all share, and its recipe.
+    (``left``: the unit is active for x < tau), how many parameters it costs beyond those all share, and what it is made
+    of: ``first``, the unit of the layer before that gives the slope, ``own``, whether its own bias is kept, and
+    ``terms``, the units of the layer before whose biases are added, as a place in ``sums``.
     """
 
-    unit: Indices
+    layers: tuple[Layer, ...]
+    sums: list[Ints]
+    unit: Ints
     slope: Floats
     tau: Floats
-    left: Bits
-    cost: Indices
-    origin: Indices
-    decode: Callable[[int], Recipe]
-    layers: tuple[Layer, ...]
+    left: Bools
+    cost: Ints
+    first: Ints
+    own: Bools
+    terms: Ints
 
     def switch_on(self, entry: int) -> None:
         """Keep the parameters that make this knot."""
-        first, own, biases = self.decode(int(self.origin[entry]))
-        row = int(self.unit[entry])
-        if len(self.layers) == 1:
-            self.layers[0].weight_mask[row, 0] = True
-            self.layers[0].bias_mask[row] |= own
-            return
-        before, here = self.layers
-        before.weight_mask[first, 0] = True
+        *before, here = self.layers
+        row, first = self.unit[entry], self.first[entry]
         here.weight_mask[row, first] = True
-        here.bias_mask[row] |= own
-        for other in biases:
-            before.bias_mask[other] = True
-            here.weight_mask[row, other] = True
+        here.bias_mask[row] |= self.own[entry]
+        for layer in before:
+            others = self.sums[self.terms[entry]]
+            layer.weight_mask[first, 0] = True
+            layer.bias_mask[others] = True
+            here.weight_mask[row, others] = True
 
-    def bends(self, function: Function) -> Bits:
+    def bends(self, function: Function) -> Bools:
         """Which knots are inside the interval."""
         margin = _NEAR_END * (function.high - function.low)
         inside = (self.tau > function.low + margin) & (self.tau < function.high - margin)
         return np.asarray((self.slope > _STEEP) & inside, dtype=np.bool_)
 
-    def covers(self, function: Function) -> Bits:
+    def covers(self, function: Function) -> Bools:
         """Which units are active on the whole interval."""
         ends = np.where(self.left, self.tau >= function.high - 1e-12, self.tau <= function.low + 1e-12)
         return np.asarray((self.slope > _STEEP) & ends, dtype=np.bool_)
@@ -78,70 +71,60 @@ def chain_widths(pieces: int, wide: int, style: str) -> tuple[int, ...]:
     return wide, math.ceil(1.25 * pieces) + 2, wide
 
 
+def pieces_within(widths: tuple[int, ...]) -> int:
+    """How many linear pieces a chain of these hidden widths holds; of one random layer, how many most likely."""
+    return widths[1] if len(widths) == 3 else widths[0] // 4
+
+
 def candidates(layers: tuple[Layer, ...], scale: float, *, slopes: int = 6, biases: int = 6) -> Candidates:
-    """All candidates of one random layer ("direct") or two; the net's input is ``scale`` x >= 0."""
-    made = _direct(layers[0]) if len(layers) == 1 else _two_layers(layers[0], layers[1], slopes, biases)
-    unit, weight, shift, cost, decode = made
+    """All candidates of one random layer ("direct") or two; the net's input is ``scale`` x >= 0.
+
+    Unit r of the second layer takes its slope from one unit of the first (whose bias is pruned) and its shift from its
+    own bias and at most two units of the first whose weight is pruned: relu(b) = b for b > 0. All share those few
+    units. Of one layer, the units are as they are, with their bias or without it.
+    """
+    *before, here = layers
+    up, ready = _shared_units(before[0], slopes, biases) if before else (np.zeros(1, np.int64), np.zeros(0, np.int64))
+    gains, offsets = (before[0].u[up, 0], before[0].v[ready]) if before else (np.ones(1), np.zeros(0))
+    places = [list(c) for size in range(3) for c in combinations(range(len(ready)), size)]
+    parts = here.u[:, ready] * offsets  # (r, biases)
+    sums = np.stack([parts[:, c].sum(1) for c in places], axis=1)  # (r, terms)
+    shift = sums[:, None, None, :] + np.array([0.0, 1.0])[:, None] * here.v[:, None, None, None]
+    weight = here.u[:, up] * gains  # (r, slopes)
+    shape = (len(here.v), len(up), 2, len(places))
+    weight, shift = (np.broadcast_to(a, shape).ravel() for a in (weight[:, :, None, None], shift))
     fine = np.flatnonzero(weight != 0)
+    unit, slope, own, terms = np.unravel_index(fine, shape)
     weight, shift = weight[fine], shift[fine]
     return Candidates(
-        unit=unit[fine],
+        layers=layers,
+        sums=[ready[c] for c in places],
+        unit=unit,
         slope=np.abs(weight) * scale,
         tau=-shift / weight / scale,
         left=weight < 0,
-        cost=cost[fine],
-        origin=fine,
-        decode=decode,
-        layers=layers,
+        cost=1 + own + np.array([len(c) for c in places])[terms],
+        first=up[slope],
+        own=own.astype(np.bool_),
+        terms=terms,
     )
 
 
-_Made = tuple[Indices, Floats, Floats, Indices, Callable[[int], Recipe]]
-
-
-def _direct(layer: Layer) -> _Made:
-    """Random ReLUs as they are, with their bias (two parameters) or without it."""
-    n = len(layer.v)
-    unit, weight = np.tile(np.arange(n), 2), np.tile(layer.u[:, 0], 2)
-    shift = np.concatenate([layer.v, np.zeros(n)])
-    own = np.repeat([True, False], n)
-    weight = np.where(~own & (weight < 0), 0.0, weight)  # relu(-|u| x) is 0 for x >= 0
-    return unit, weight, shift, own.astype(np.int64) + 1, lambda entry: (0, bool(own[entry]), ())
-
-
-def _two_layers(first: Layer, second: Layer, slopes: int, biases: int) -> _Made:
-    """Unit r of the second layer takes its slope from one unit of the first (whose bias is pruned) and its shift from its own
-    bias and at most two units of the first whose weight is pruned: relu(b) = b for b > 0. All share those few units.
-    """
+def _shared_units(first: Layer, slopes: int, biases: int) -> tuple[Ints, Ints]:
+    """The units of the first layer that give slopes, the steepest ones, and a spread of those that give biases."""
     up = np.flatnonzero(first.u[:, 0] > 0)
     up = up[np.argsort(-first.u[up, 0])][:slopes]
     ready = np.setdiff1d(np.flatnonzero(first.v > 0), up)
     ready = ready[np.argsort(-first.v[ready])]
     spread = np.unique(np.linspace(0, max(len(ready) * 2 // 3 - 1, 0), biases).astype(int))
-    ready = ready[spread] if len(ready) else ready
-    terms = [c for size in range(3) for c in combinations(range(len(ready)), size)]
-    rows = np.arange(len(second.v))
-    parts = second.u[:, ready] * first.v[ready]  # (r, biases)
-    sums = np.stack([parts[:, list(c)].sum(1) for c in terms], axis=1)  # (r, terms)
-    shift = sums[:, None, None, :] + np.array([0.0, 1.0])[:, None] * second.v[:, None, None, None]
-    weight = second.u[:, up] * first.u[up, 0]  # (r, slopes)
-    shape = (len(rows), len(up), 2, len(terms))
-    unit = np.broadcast_to(rows[:, None, None, None], shape)
-    cost = np.broadcast_to(1 + np.arange(2)[:, None] + np.array([len(c) for c in terms]), shape)
-
-    def decode(entry: int) -> Recipe:
-        _, h, own, t = np.unravel_index(entry, shape)
-        return int(up[h]), bool(own), tuple(int(ready[c]) for c in terms[t])
-
-    wide = np.broadcast_to(weight[:, :, None, None], shape)
-    return (unit.ravel(), wide.ravel(), np.broadcast_to(shift, shape).ravel(), cost.ravel(), decode)
+    return up, ready[spread] if len(ready) else ready
 
 
 class Knots(NamedTuple):
     """Chosen candidates: ``cover``, linear on the whole interval (None where there is none), and those ``inside`` (n,)."""
 
     cover: int | None
-    inside: Indices
+    inside: Ints
 
 
 def choose_knots(function: Function, pool: Candidates, pieces: int, *, once: bool, economy: float) -> Knots:
@@ -204,7 +187,7 @@ def _assign(function: Function, pool: Candidates, pieces: int, economy: float) -
     return Knots(end, knots)
 
 
-def _smallest_gap(place: Floats, total: float, count: int) -> Indices:
+def _smallest_gap(place: Floats, total: float, count: int) -> Ints:
     """Indices of at most ``count`` of the points that leave the smallest largest gap in [0, total]: bisection over the gap,
     greedily taking the farthest point in reach.
     """

@@ -12,30 +12,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import fault, option
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
 from ult_lightning.construct._index_sets import monomial_values, monomials
-from ult_lightning.construct.certificates import (
-    Certificate,
-    PiecewiseLinear,
-    folded,
-    gamma,
-    propagate,
-    refine,
-    sup_error,
-)
-from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, choose_plan, explain_plan, prune_mother
-from ult_lightning.construct.functions._chain import build_chain
-from ult_lightning.construct.functions._knots import chain_widths
-from ult_lightning.construct.functions._linear_map import build_linear
+from ult_lightning.construct.certificates._certificate import Certificate, Map, exact_certificate, folded
+from ult_lightning.construct.certificates._piecewise_linear import PiecewiseLinear, gamma, propagate, refine, sup_error
+from ult_lightning.construct.functions._basis import Basis, CubeOptions, Style, construct, explain_plan, prune_mother
+from ult_lightning.construct.functions._coefficients import build_chain, build_linear
+from ult_lightning.construct.functions._knots import chain_widths, pieces_within
 from ult_lightning.construct.functions._smooth_functions import Function, negative_exp
 from ult_lightning.tickets import InputSpec, Ticket
-
-Floats = NDArray[np.float64]
-Exponents = NDArray[np.int64]
 
 _MARGIN = 0.01
 """How far beyond the largest exact sum of logarithms the exponential reaches."""
@@ -75,7 +64,7 @@ class PolynomialOptions(CubeOptions):
             return len(self.exponents[0])
         return super().dimension()
 
-    def rows(self) -> Exponents:
+    def rows(self) -> Ints:
         """The exponents (k, d); raises ``UltError`` for too many monomials, and for rows that are none."""
         inputs = self.dimension()
         if self.exponents is None:
@@ -92,6 +81,9 @@ class PolynomialOptions(CubeOptions):
         if len(set(self.exponents)) != len(self.exponents):
             raise fault("exponents", [list(row) for row in self.exponents], wanted)
         return np.array(self.exponents, dtype=np.int64)
+
+    def basis(self) -> _Monomials:
+        return _Monomials(self.rows(), listed=self.exponents is not None)
 
 
 @dataclass(frozen=True)
@@ -112,7 +104,7 @@ class PolynomialPlan:
     exponent_tolerance: float
 
 
-def logarithm(exponents: Exponents) -> tuple[Function, float]:
+def logarithm(exponents: Ints) -> tuple[Function, float]:
     """-log((1 + x) / 2) with the weight that these exponents give its errors, and the largest weight before scaling to 1.
 
     An error e at x moves feature j by at most sum_i r_ji u^r_ji e to first order.
@@ -131,13 +123,14 @@ def logarithm(exponents: Exponents) -> tuple[Function, float]:
     return Function("-log((1+x)/2)", lambda x: -np.log(0.5 * (1.0 + x)), 0.0, 1.0, 1.0, weight), largest
 
 
-def exponential(exponents: Exponents) -> Function:
+def exponential(exponents: Ints) -> Function:
     """exp(-z) for every z that sums of exact logarithms reach."""
     return negative_exp(float(exponents.sum(1).max()) * math.log(2.0) + _MARGIN)
 
 
-def plan_polynomial(exponents: Exponents, eps: float, *, style: Style = PolynomialOptions.style) -> PolynomialPlan:
-    """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``, by the error laws of `Function.best_error`.
+def plan_polynomial(exponents: Ints, eps: float, *, style: Style = PolynomialOptions.style) -> PolynomialPlan:
+    """Widths, pieces and tolerances for features of ``exponents`` (k, d) within ``eps``: the construction for
+    polynomials of Burkholz et al. 2022, with the error law of `Function.best_error` for its two chains.
 
     The log chain costs S a / N^2 and the exp chain b / M^2 of the error; N + M is smallest for N : M = (S a)^(1/3) : b^(1/3).
     Widths grow with log(1 / eps), as subset sums need.
@@ -163,9 +156,10 @@ def plan_polynomial(exponents: Exponents, eps: float, *, style: Style = Polynomi
 
 class _Monomials(Basis[PolynomialPlan]):
     net = "polynomial"
+    parts = ("log", "linear", "exp")
     wanted = "prod_i ((1 + x_i) / 2)^r_ji"
 
-    def __init__(self, exponents: Exponents, *, listed: bool) -> None:
+    def __init__(self, exponents: Ints, *, listed: bool) -> None:
         """``listed``: whether the exponents were given one by one, not by a degree."""
         self.exponents, self.listed, self.inputs = exponents, listed, exponents.shape[1]
         self.net_options = {"features": len(exponents)}
@@ -175,11 +169,13 @@ class _Monomials(Basis[PolynomialPlan]):
             return {"exponents": self.exponents.tolist()}
         return {"inputs": self.inputs, "degree": int(self.exponents.sum(1).max())}
 
-    def widths(self, plan: PolynomialPlan) -> dict[str, Any]:
-        return {"log": plan.log, "linear": plan.linear, "exp": plan.exp}
+    def plan(self, eps: float, style: Style) -> PolynomialPlan:
+        return plan_polynomial(self.exponents, eps, style=style)
 
-    def pieces(self, plan: PolynomialPlan) -> tuple[int, int]:
-        return plan.pieces
+    def fitting(self, plan: PolynomialPlan) -> PolynomialPlan:
+        chains = zip((plan.log, plan.exp), plan.pieces, strict=True)
+        first, second = (min(n, widths[1]) if len(widths) == 3 else n for widths, n in chains)
+        return replace(plan, pieces=(first, second))
 
     def prune(self, draft: Draft, plan: PolynomialPlan) -> tuple[Certificate, Sequence[float]]:
         misses: list[float] = []
@@ -195,7 +191,7 @@ class _Monomials(Basis[PolynomialPlan]):
     def finer(self, plan: PolynomialPlan, excess: float) -> PolynomialPlan:
         """More pieces, as far as the knot layers go, then tighter tolerances."""
         grow = min(1.5, 1.02 * math.sqrt(excess))
-        tops = [widths[1] if len(widths) == 3 else widths[0] // 4 for widths in (plan.log, plan.exp)]
+        tops = pieces_within(plan.log), pieces_within(plan.exp)
         pieces = [max(n, min(top, math.ceil(n * grow))) for n, top in zip(plan.pieces, tops, strict=True)]
         if tuple(pieces) == plan.pieces and plan.tolerance > 0.1:
             exponent_tolerance = plan.exponent_tolerance / 2
@@ -207,39 +203,23 @@ class _Monomials(Basis[PolynomialPlan]):
         return monomial_values(x, self.exponents)
 
 
-def certify_polynomial(draft: Draft, exponents: Exponents) -> Certificate:
+def certify_polynomial(draft: Draft, exponents: Ints) -> Certificate:
     """Rigorous sup errors of all features over [0, 1]^d, float32 arithmetic of the frozen network included.
 
     One input: the whole net is one piecewise-linear function, compared exactly. More: with p_i = u_i^r_i,
     |b_j - prod p_i| <= e_exp + prod_i (1 + c_i) - 1, c_i = sup p_i (e^|g_i| - 1), g_i = made_ji yhat - r_ji y.
     """
     log_net, (linear,), exp_net = folded(draft)
+    made, shift = linear
     if exponents.shape[1] == 1:
-        bounds = np.array([_exact(log_net, linear, exp_net, j, int(r)) for j, r in enumerate(exponents[:, 0])])
-        uppers, roundings = bounds.T
-        return Certificate(
-            "exact", uppers + roundings, {"pieces": float(uppers.max()), "float32": float(roundings.max())}
-        )
-    return _rigorous(log_net, linear, exp_net, exponents)
-
-
-Net = list[tuple[Floats, Floats]]
-
-
-def _exact(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, j: int, r: int) -> tuple[float, float]:
-    row = (linear[0][j : j + 1], linear[1][j : j + 1])
-    line = propagate([*log_net, row, *exp_net], 0.0, 1.0)
-    _, upper = sup_error(line.x, line.y[:, 0], lambda x: (0.5 * (1.0 + x)) ** r, 0.25 * r * (r - 1) + 1e-9)
-    return upper, float(line.rounding.max())
-
-
-def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponents: Exponents) -> Certificate:
+        nets = ([*log_net, (made[j : j + 1], shift[j : j + 1]), *exp_net] for j in range(len(made)))
+        powers = ((_power(r), 0.25 * r * (r - 1) + 1e-9) for r in exponents[:, 0].tolist())
+        return exact_certificate([(net, *power) for net, power in zip(nets, powers, strict=True)], 0.0, 1.0)
     log = propagate(log_net, 0.0, 1.0, last_relu=True)
-    made, top, rounding = linear[0], float(log.y.max()), float(log.rounding.max())
+    top, rounding = float(log.y.max()), float(log.rounding.max())
     reach = np.abs(made).sum(1)  # (k,)
-    blur = reach * rounding + gamma((made != 0).sum(1) + 3) * reach * (
-        top + rounding
-    )  # float32, before the exponential
+    # float32, before the exponential
+    blur = reach * rounding + gamma((made != 0).sum(1) + 3) * reach * (top + rounding)
     exp = propagate(exp_net, 0.0, float((reach * top + blur).max()) + _MARGIN)
     _, e_exp = sup_error(exp.x, exp.y[:, 0], lambda z: np.exp(-z), 1.0)
     float32 = float(exp.rounding.max()) + float(exp.lipschitz[0]) * blur
@@ -255,7 +235,11 @@ def _rigorous(log_net: Net, linear: tuple[Floats, Floats], exp_net: Net, exponen
     return Certificate("rigorous", bounds, parts)
 
 
-def _input_factors(log: PiecewiseLinear, made: Floats, exponents: Exponents) -> Floats:
+def _power(r: int) -> Map:
+    return lambda x: (0.5 * (1.0 + x)) ** r
+
+
+def _input_factors(log: PiecewiseLinear, made: Floats, exponents: Ints) -> Floats:
     """prod_i (1 + c_i) per feature (k,): between points of the grid yhat is linear and |y''| <= 1, and u^r increases."""
     x = refine(log.x, 2e-4)
     u, y_hat, h = 0.5 * (1.0 + x), log(x)[:, 0], np.diff(x)
@@ -288,7 +272,7 @@ def polynomial_ticket(
 ) -> Ticket:
     """Prune one random network into the monomials of u = (1 + x) / 2, each within ``eps`` on [0, 1]^d.
 
-    Source: Burkholz et al. 2022, their construction for polynomials.
+    Source: Burkholz et al. 2022, their construction for polynomials: u_1^r_1 ... u_d^r_d = exp(sum_i r_i log u_i).
 
     Args:
         inputs: d; None: the length of a row of ``exponents``, or 1.
@@ -310,30 +294,7 @@ def polynomial_ticket(
     if exponents is not None:
         rows = [np.asarray(row).tolist() for row in exponents]
     options = PolynomialOptions(inputs=inputs, degree=degree, exponents=rows, eps=eps, init=init, style=style)
-    return _construct(options, seed=seed, plan=plan, input=input, notice=notice)
+    return prune_mother(options.basis(), options, seed=seed, plan=plan, input=input, notice=notice)
 
 
-def _construct(
-    options: PolynomialOptions,
-    *,
-    seed: int,
-    plan: PolynomialPlan | None = None,
-    input: InputSpec | None = None,
-    notice: Notice = silent,
-) -> Ticket:
-    rows = options.rows()
-    start, limit = choose_plan(options, plan, lambda eps: plan_polynomial(rows, eps, style=options.style))
-    chains = zip((start.log, start.exp), start.pieces, strict=True)
-    first, second = (min(n, widths[1]) if len(widths) == 3 else n for widths, n in chains)
-    return prune_mother(
-        _Monomials(rows, listed=options.exponents is not None),
-        replace(start, pieces=(first, second)),
-        limit,
-        seed=seed,
-        init=options.init,
-        input=input or options.input_spec(),
-        notice=notice,
-    )
-
-
-FAMILIES.add("polynomial", Family(PolynomialOptions, _construct, explain_plan, tasks=("polynomials", "products")))
+FAMILIES.add("polynomial", Family(PolynomialOptions, construct, explain_plan, tasks=("polynomials", "products")))

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ult_lightning.base import Registry, fault
+from ult_lightning.construct._arrays import Floats
 
-Floats = NDArray[np.float64]
 Map = Callable[[Floats], Floats]
 
 _GRID = 4001
@@ -85,23 +84,27 @@ class Function:
 
 
 class TriangleWave(Function):
-    """dist(x, Z) on [0, high], high a multiple of 1/2: linear but for kinks at 1/2, 1, ..., which are all its knots.
+    """A function that is linear but for kinks, which are all its knots."""
 
-    Errors weigh |sin(2 pi x)|, as they do under a cosine: near the kinks they hardly count.
-    """
-
-    def __init__(self, high: float) -> None:
-        def weight(x: Floats) -> Floats:
-            return np.abs(np.sin(2 * math.pi * x)) + 0.02
-
-        values = {"name": "dist(x, Z)", "f": lambda x: np.abs(x - np.round(x)), "low": 0.0, "high": high}
-        for key, value in {**values, "curvature": 0.0, "weight": weight}.items():
-            object.__setattr__(self, key, value)
+    def __post_init__(self) -> None:
+        """Kinks have no curvature to check."""
 
     def measure(self) -> tuple[Floats, Floats]:
         """Knots evenly spaced in x itself."""
         x = self.grid()
         return x, x.copy()
+
+
+def triangle_wave(high: float) -> TriangleWave:
+    """dist(x, Z) on [0, high], high a multiple of 1/2, with kinks at 1/2, 1, ...
+
+    Errors weigh |sin(2 pi x)|, as they do under a cosine: near the kinks they hardly count.
+    """
+
+    def weight(x: Floats) -> Floats:
+        return np.abs(np.sin(2 * math.pi * x)) + 0.02
+
+    return TriangleWave("dist(x, Z)", lambda x: np.abs(x - np.round(x)), 0.0, high, 0.0, weight)
 
 
 def best_knots(function: Function, pieces: int) -> Floats:

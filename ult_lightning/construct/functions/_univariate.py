@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ult_lightning.base import fault, option
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, Family, Notice, silent
-from ult_lightning.construct.certificates import Certificate, folded, propagate, sup_error
-from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, choose_plan, explain_plan, prune_mother
-from ult_lightning.construct.functions._chain import build_chain
-from ult_lightning.construct.functions._knots import chain_widths
+from ult_lightning.construct.certificates._certificate import Certificate, exact_certificate, folded
+from ult_lightning.construct.functions._basis import Basis, BasisOptions, Style, construct, explain_plan, prune_mother
+from ult_lightning.construct.functions._coefficients import build_chain
+from ult_lightning.construct.functions._knots import chain_widths, pieces_within
 from ult_lightning.construct.functions._smooth_functions import FUNCTIONS, Function
 from ult_lightning.tickets import Ticket
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,6 +32,11 @@ class UnivariateOptions(BasisOptions):
     chain: tuple[int, ...] | None = option(None, least=1)
     pieces: int | None = option(None, least=1)
 
+    def basis(self) -> _OneFunction:
+        if self.function is None:
+            raise fault("function", None, "a name", "for example function=sin")
+        return _OneFunction(FUNCTIONS.get(self.function)())
+
 
 @dataclass(frozen=True)
 class UnivariatePlan:
@@ -49,7 +50,10 @@ class UnivariatePlan:
 
 
 def plan_univariate(function: Function, eps: float, *, style: Style = UnivariateOptions.style) -> UnivariatePlan:
-    """Widths, pieces and tolerance for a sup error of ``eps``, by the error law of piecewise-linear approximation."""
+    """Widths, pieces and tolerance for a sup error of ``eps``, by the error law of `Function.best_error`.
+
+    Source: the univariate nets of Burkholz et al. 2022, with knots where they are best instead of evenly spaced.
+    """
     tolerance = 0.5
     pieces = max(2, function.pieces_for(eps / (1.0 + 1.1 * tolerance)))
     wide = max(100, round(30 * math.log2(1.0 / min(eps, 0.1))))
@@ -58,6 +62,7 @@ def plan_univariate(function: Function, eps: float, *, style: Style = Univariate
 
 class _OneFunction(Basis[UnivariatePlan]):
     net = "univariate"
+    parts = ("chain",)
 
     def __init__(self, function: Function) -> None:
         self.function, self.wanted = function, function.name
@@ -70,36 +75,28 @@ class _OneFunction(Basis[UnivariatePlan]):
     def config(self) -> dict[str, Any]:
         return {"function": self.function.name, "interval": list(self.interval)}
 
-    def widths(self, plan: UnivariatePlan) -> dict[str, Any]:
-        return {"chain": plan.chain}
+    def plan(self, eps: float, style: Style) -> UnivariatePlan:
+        return plan_univariate(self.function, eps, style=style)
 
-    def pieces(self, plan: UnivariatePlan) -> int:
-        return plan.pieces
+    def fitting(self, plan: UnivariatePlan) -> UnivariatePlan:
+        return replace(plan, pieces=min(plan.pieces, plan.chain[1])) if len(plan.chain) == 3 else plan
 
     def prune(self, draft: Draft, plan: UnivariatePlan) -> tuple[Certificate, Sequence[float]]:
         allowed = plan.tolerance * self.function.best_error(plan.pieces)
         missed = build_chain(self.function, draft.stage("function"), plan.pieces, tolerance=allowed)
-        return certify_univariate(draft, self.function), missed
+        (net,) = folded(draft)
+        case = (net, self.function.f, self.function.curvature)
+        return exact_certificate([case], self.function.low, self.function.high), missed
 
     def finer(self, plan: UnivariatePlan, excess: float) -> UnivariatePlan:
         """More pieces, as far as the knot layer goes, then a tighter tolerance."""
-        most = plan.chain[1] if len(plan.chain) == 3 else plan.chain[0] // 4
-        pieces = min(most, math.ceil(plan.pieces * min(1.5, 1.02 * math.sqrt(excess))))
+        pieces = min(pieces_within(plan.chain), math.ceil(plan.pieces * min(1.5, 1.02 * math.sqrt(excess))))
         if pieces <= plan.pieces:
             return replace(plan, tolerance=plan.tolerance / 2) if plan.tolerance > 0.05 else plan
         return replace(plan, pieces=pieces)
 
     def values(self, x: Floats, draft: Draft) -> Floats:
         return self.function.f(x[:, 0])[:, None]
-
-
-def certify_univariate(draft: Draft, function: Function) -> Certificate:
-    """The exact sup error on the function's interval, float32 arithmetic of the frozen network included."""
-    (net,) = folded(draft)
-    line = propagate(net, function.low, function.high)
-    _, upper = sup_error(line.x, line.y[:, 0], function.f, function.curvature)
-    rounding = float(line.rounding.max())
-    return Certificate("exact", np.array([upper + rounding]), {"pieces": upper, "float32": rounding})
 
 
 def univariate_ticket(
@@ -121,24 +118,7 @@ def univariate_ticket(
     """
     wanted = FUNCTIONS.get(function)() if isinstance(function, str) else function
     options = UnivariateOptions(eps=eps, init=init, style=style)
-    return _construct(options, function=wanted, seed=seed, plan=plan, notice=notice)
+    return prune_mother(_OneFunction(wanted), options, seed=seed, plan=plan, notice=notice)
 
 
-def _construct(
-    options: UnivariateOptions,
-    *,
-    seed: int,
-    function: Function | None = None,
-    plan: UnivariatePlan | None = None,
-    notice: Notice = silent,
-) -> Ticket:
-    if function is None and options.function is None:
-        raise fault("function", None, "a name", "for example function=sin")
-    wanted = function or FUNCTIONS.get(str(options.function))()
-    start, limit = choose_plan(options, plan, lambda eps: plan_univariate(wanted, eps, style=options.style))
-    if len(start.chain) == 3:
-        start = replace(start, pieces=min(start.pieces, start.chain[1]))
-    return prune_mother(_OneFunction(wanted), start, limit, seed=seed, init=options.init, input=None, notice=notice)
-
-
-FAMILIES.add("univariate", Family(UnivariateOptions, _construct, explain_plan))
+FAMILIES.add("univariate", Family(UnivariateOptions, construct, explain_plan))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._steps import Step
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _DAMPING = 0.01
 _LARGEST_SAMPLE = 20_000

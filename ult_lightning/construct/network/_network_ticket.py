@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from ult_lightning.base import fault
+from ult_lightning.construct._arrays import Floats
 from ult_lightning.construct._draft import Draft
 from ult_lightning.construct._family import FAMILIES, ConstructError, Family, Notice, silent
 from ult_lightning.construct._steps import Step
-from ult_lightning.construct.certificates import network_bound
+from ult_lightning.construct.certificates._interval_bound import network_bound
 from ult_lightning.construct.network._network_options import Mode, NetworkOptions
-from ult_lightning.construct.network._prune_layer import Solved
 from ult_lightning.construct.network._prune_network import prune_network
 from ult_lightning.construct.network._target import input_shape_of, outputs, read_target
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
@@ -111,7 +111,7 @@ def _construct(
         data = _calibration(_array(options.calibration))
     steps = read_target(target)
     shape = input_shape_of(steps, options.input_shape, data)
-    points = _uniform(seed, shape) if data is None else _shaped(data, shape)
+    points = _points(data, shape, seed)
     gauged, gain = _gauge(steps)
     spec = _mother(gauged, gain, options, shape, seed)
     draft = Draft(spec)
@@ -125,8 +125,17 @@ def _construct(
     known = None if data is None and not options.feedback else points
     config = _config(steps, options, shape, known) | {"seed": seed}
     certificate = {"kind": "interval (loose)", "bound": bound, **_sampled(draft, steps, points, seed)}
-    facts = {**_facts(steps, draft, solved), "certificate": certificate}
-    return draft.ticket({"method": "network", "config": config, **facts}, seconds=time.perf_counter() - start)
+    count = sum(int(np.count_nonzero(array)) for step in steps for array in (step.weight, step.bias))
+    provenance = {
+        "method": "network",
+        "config": config,
+        "target_parameters": count,
+        "kept_per_parameter": draft.kept / count,
+        "subset_sums": targets,
+        "missed": missed,
+        "certificate": certificate,
+    }
+    return draft.ticket(provenance, seconds=time.perf_counter() - start)
 
 
 def _explain(ticket: Ticket, options: NetworkOptions) -> list[tuple[str, str]]:
@@ -140,7 +149,7 @@ def _explain(ticket: Ticket, options: NetworkOptions) -> list[tuple[str, str]]:
 FAMILIES.add("network", Family(NetworkOptions, _construct, _explain, files=("target", "calibration")))
 
 
-def _array(path: str) -> NDArray[np.float64]:
+def _array(path: str) -> Floats:
     """The numbers of a .npy file; raises ``UltError`` for any other."""
     wanted = "a .npy file of inputs in [0, 1], as numpy.save writes them"
     try:
@@ -162,14 +171,13 @@ def _calibration(given: ArrayLike | Tensor) -> Tensor:
     return data
 
 
-def _shaped(data: Tensor, shape: Shape) -> Tensor:
+def _points(data: Tensor | None, shape: Shape, seed: int) -> Tensor:
+    """The calibration inputs (b, c, h, w): those given, else uniform ones."""
+    if data is None:
+        return torch.from_numpy(np.random.default_rng([seed, 1]).random((_SAMPLE, *shape)))
     if data[0].numel() != math.prod(shape) or (data.ndim == 4 and tuple(data.shape[1:]) != shape):
         raise fault("calibration", tuple(data.shape), f"inputs (b, {', '.join(map(str, shape))})")
     return data.reshape(-1, *shape)  # (b, c, h, w)
-
-
-def _uniform(seed: int, shape: Shape) -> Tensor:
-    return torch.from_numpy(np.random.default_rng([seed, 1]).random((_SAMPLE, *shape)))
 
 
 def _gauge(steps: Sequence[Step]) -> tuple[list[Step], float]:
@@ -226,22 +234,12 @@ def _config(steps: Sequence[Step], options: NetworkOptions, shape: Shape, points
     }
 
 
-def _digest(arrays: Sequence[NDArray[np.float64]]) -> str:
+def _digest(arrays: Sequence[Floats]) -> str:
     sha = hashlib.sha256()
     for array in arrays:
         sha.update(f"{array.shape};".encode())
         sha.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
     return sha.hexdigest()[:16]
-
-
-def _facts(steps: Sequence[Step], draft: Draft, solved: Sequence[Solved]) -> dict[str, Any]:
-    count = sum(int(np.count_nonzero(a)) for step in steps for a in (step.weight, step.bias))
-    return {
-        "target_parameters": count,
-        "kept_per_parameter": draft.kept / count,
-        "subset_sums": sum(s.targets for s in solved),
-        "missed": sum(s.missed for s in solved),
-    }
 
 
 def _sampled(draft: Draft, steps: Sequence[Step], points: Tensor, seed: int) -> dict[str, float]:

@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Bools, Floats, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct._steps import Step
 from ult_lightning.construct.network._feedback import Feedback
-from ult_lightning.construct.subset_sum import low_noise, sparsest
-
-Floats = NDArray[np.float64]
-Bits = NDArray[np.bool_]
-Ints = NDArray[np.int64]
+from ult_lightning.construct.subset_sum._solvers import low_noise, sparsest
 
 _TERMS = 5
 _LOW_NOISE_TERMS = 3
@@ -24,14 +20,16 @@ _LOW_NOISE_TERMS = 3
 
 @dataclass(frozen=True)
 class Source:
-    """Where a layer finds its inputs: per target input i the mother's channels ``channels[i]``, each carrying ``factors[i]``
-    times that input, and the channels ``constant_channels`` that carry ``constants`` whatever the input is.
+    """Where a layer finds its inputs: per target input i the mother's channels ``channels[i]``, each carrying
+    ``factors[i]`` times that input, and the channels ``constant_channels`` that carry ``constants`` whatever the input
+    is. ``auxiliary``: the layer of these channels where it is none of the target's.
     """
 
     channels: Sequence[Ints]
     factors: Sequence[Floats]
     constant_channels: Ints
     constants: Floats
+    auxiliary: Layer | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Solved:
     missed: int
 
 
-def choose(values: Floats, targets: Floats, eps: float, *, noise: bool = False) -> tuple[Bits, Floats]:
+def choose(values: Floats, targets: Floats, eps: float, *, noise: bool = False) -> tuple[Bools, Floats]:
     """Subsets (m, n) of the pools ``values`` (m, n) and their errors (m,): the fewest terms within eps, or the least noise."""
     if values.shape[1] == 0 or len(targets) == 0:
         return np.zeros(values.shape, bool), np.abs(targets)
@@ -70,7 +68,7 @@ def prune_to(
     """
     units, copies = rows.shape
     row = rows.ravel()
-    u, mask = _four(layer.u), _four(layer.weight_mask)
+    layer = layer.shaped(-1, *step.kernel)
     wanted = step.weight.reshape(units, 1, -1)  # (units, 1, i * kh * kw)
     working = np.repeat(wanted if feedback is None else feedback.start[:, None], copies, 1)
     reached = np.zeros_like(working)
@@ -81,9 +79,9 @@ def prune_to(
         target = working[:, :, column].ravel()
         live = np.flatnonzero(np.abs(target) > eps)
         channels = source.channels[i]
-        values = u[row[live, None], channels[None, :], ky, kx] * source.factors[i]
+        values = layer.u[row[live, None], channels[None, :], ky, kx] * source.factors[i]
         chosen, errors = choose(values, target[live], eps, noise=noise)
-        mask[row[live, None], channels[None, :], ky, kx] = chosen
+        layer.weight_mask[row[live, None], channels[None, :], ky, kx] = chosen
         got = np.zeros(len(row))
         got[live] = (values * chosen).sum(1)
         reached[:, :, column] = got.reshape(units, copies)
@@ -102,10 +100,10 @@ def _prune_bias(layer: Layer, row: Ints, source: Source, step: Step, bias: Float
     Constants come through the tap that lies inside the map at every output position: the first one past the padding.
     """
     ky, kx = step.padding
-    u, mask, constants = _four(layer.u), _four(layer.weight_mask), source.constant_channels
-    through = u[row[:, None], constants[None, :], ky, kx] * source.constants
+    place = row[:, None], source.constant_channels[None, :], ky, kx
+    through = layer.u[place] * source.constants
     chosen, errors = choose(np.column_stack([through, layer.v[row]]), bias, eps)
-    mask[row[:, None], constants[None, :], ky, kx] = chosen[:, :-1]
+    layer.weight_mask[place] = chosen[:, :-1]
     layer.bias_mask[row] = chosen[:, -1]
     return int((errors > eps).sum())
 
@@ -117,18 +115,18 @@ def auxiliary(layer: Layer, inputs: int, block: int, constants: int) -> Source:
     which their weight is largest, the largest weights first and ``block`` rows an input; the ``constants`` rows with the
     largest biases keep nothing but these.
     """
-    u = layer.u.reshape(len(layer.u), inputs)
+    flat = layer.shaped(inputs)
     order = np.argsort(-layer.v, kind="stable")
     fixed = order[:constants]
     fixed = np.sort(fixed[layer.v[fixed] > 0])
-    free = np.ones(len(u), bool)
+    free = np.ones(len(order), bool)
     free[fixed] = False
-    owner = _assign(np.where(free[:, None], u, -1.0), block)
+    owner = _assign(np.where(free[:, None], flat.u, -1.0), block)
     channels = [np.flatnonzero(owner == i) for i in range(inputs)]
     for i, channel in enumerate(channels):
-        _four(layer.weight_mask)[channel, i, 0, 0] = True
+        flat.weight_mask[channel, i] = True
     layer.bias_mask[fixed] = True
-    return Source(channels, [u[c, i] for i, c in enumerate(channels)], fixed, layer.v[fixed])
+    return Source(channels, [flat.u[c, i] for i, c in enumerate(channels)], fixed, layer.v[fixed], layer)
 
 
 def _assign(u: Floats, block: int) -> Ints:
@@ -148,7 +146,7 @@ def _assign(u: Floats, block: int) -> Ints:
     return np.array(owner, dtype=np.int64)
 
 
-def usable_copies(solved: Solved, shape: tuple[int, int], feedback: Feedback | None) -> Bits:
+def usable_copies(solved: Solved, shape: tuple[int, int], feedback: Feedback | None) -> Bools:
     """(units, copies): the copies whose own error is no outlier, at least 3 in 5 of each unit.
 
     The error of a copy is its standard deviation on the calibration inputs, or without feedback on uniform ones.
@@ -156,7 +154,7 @@ def usable_copies(solved: Solved, shape: tuple[int, int], feedback: Feedback | N
     count = solved.errors.shape[1]
     second = np.eye(count) / 12 if feedback is None else feedback.covariance
     score = np.sqrt(np.maximum(((solved.errors @ second) * solved.errors).sum(1), 0.0)).reshape(shape)
-    good: Bits = score <= 2.0 * np.median(score)
+    good: Bools = score <= 2.0 * np.median(score)
     least = int(np.ceil(0.6 * shape[1]))
     np.put_along_axis(good, np.argsort(score, axis=1, kind="stable")[:, :least], True, axis=1)
     return good
@@ -177,11 +175,6 @@ def drop_dead(layers: Sequence[Layer]) -> None:
         _reads(after, before)[:, silent] = False
 
 
-def _reads(after: Layer, before: Layer) -> Bits:
+def _reads(after: Layer, before: Layer) -> Bools:
     """A view (out, units of the layer before, run) of the weight mask."""
     return after.weight_mask.reshape(len(after.v), len(before.v), -1)
-
-
-def _four(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A view (out, in, kh, kw) of a weight."""
-    return array if array.ndim == 4 else array[:, :, None, None]

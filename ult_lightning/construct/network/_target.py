@@ -194,21 +194,14 @@ def input_shape_of(
     return (shape[0], shape[1], shape[2])
 
 
-def inputs(steps: Sequence[Step], x: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What each layer with weights sees, (b, c, h, w), and the outputs (b, d), in float64."""
-    h, seen = x.double(), []
+def outputs(steps: Sequence[Step], x: Tensor) -> Tensor:
+    """The target's outputs (b, d) in float64 for inputs (b, c, h, w)."""
+    h = x.double()
     for k, step in enumerate(steps):
         if step.kind == "linear" and h.shape[2:] != (1, 1) and not any(s.weighted for s in steps[:k]):
             h = h.flatten(1)[:, :, None, None]  # a net that starts with Linear takes features, here (1, 1, d)
         if step.kind == "linear" and h.shape[1:] != (step.weight.shape[1], 1, 1):
             wanted = f"{step.weight.shape[1]} features"
             raise fault(f"target layer {step.name}", tuple(h.shape[1:]), wanted, "put a Flatten before it")
-        if step.weighted:
-            seen.append(h)
         h = step.apply(h)
-    return seen, h.flatten(1)
-
-
-def outputs(steps: Sequence[Step], x: Tensor) -> Tensor:
-    """The target's outputs (b, d) in float64 for inputs (b, c, h, w)."""
-    return inputs(steps, x)[1]
+    return h.flatten(1)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import comb
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ult_lightning.base import fault
-from ult_lightning.construct.subset_sum._numpy_engine import fits, mixed
+from ult_lightning.construct._arrays import Bools, Floats, Indices
+from ult_lightning.construct.subset_sum._numpy_engine import mixed
 from ult_lightning.construct.subset_sum._solvers import (
     Engine,
     as_floats,
     as_tolerance,
     check_size,
+    fits,
     fixed_size,
-    sparsest,
+    kernels_of,
+    sparsest_within,
 )
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Indices = NDArray[np.intp]
 
 _MIXED_SUMS = 300_000
 
@@ -83,82 +83,81 @@ def allocate(
     cheap = np.zeros(len(pool), dtype=np.bool_) if kept is None else np.asarray(kept)
     if cheap.dtype != np.bool_ or cheap.shape != pool.shape:
         raise fault("kept", f"{cheap.dtype} {cheap.shape}", f"bool of the shape {pool.shape} of the values")
-    work = _Pool(pool, cheap, (float(cost_new), float(cost_kept)), max_size, engine)
-    return work.serve(wanted, tolerance, rounds)
+    state = _State(pool, cheap, wanted, tolerance, (float(cost_new), float(cost_kept)), max_size, engine)
+    for place in np.argsort(-np.abs(wanted), kind="stable"):
+        state.give(place, state.cheapest(place, np.flatnonzero(state.owner < 0)))
+    for _ in range(rounds - 1):
+        hardest = np.lexsort((-np.abs(wanted), state.errors() <= tolerance))
+        if not sum([state.reconsider(place) for place in hardest]):
+            break
+    return Allocation(state.chosen, state.errors(), state.cost(state.chosen))
 
 
-@dataclass
 class _State:
-    """Which target (m,) has which elements: ``owner`` (n,), -1 where an element is free."""
+    """Which target (m,) has which elements: ``owner`` (n,), -1 where an element is free, and the members ``chosen``."""
 
-    targets: Floats
-    eps: Floats
-    owner: NDArray[np.int64]
-    chosen: list[Indices]
+    def __init__(
+        self,
+        values: Floats,
+        kept: Bools,
+        targets: Floats,
+        eps: Floats,
+        costs: tuple[float, float],
+        max_size: int,
+        engine: Engine,
+    ) -> None:
+        self.values, self.kept, self.targets, self.eps = values, kept, targets, eps
+        self.costs, self.max_size = np.where(kept, costs[1], costs[0]), max_size
+        self.engine, self.kernels = engine, kernels_of(engine)
+        self.owner = np.full(len(values), -1)
+        self.chosen = [np.empty(0, dtype=np.intp)] * len(targets)
+        sizes = [(old, new) for old in range(max_size + 1) for new in range(max_size + 1 - old) if old + new]
+        self.classes: dict[float, list[tuple[int, int]]] = {}
+        for old, new in sorted(sizes, key=lambda pair: (pair[0] * costs[1] + pair[1] * costs[0], sum(pair))):
+            self.classes.setdefault(old * costs[1] + new * costs[0], []).append((old, new))
 
     def give(self, place: int, members: Indices) -> None:
         self.owner[self.chosen[place]] = -1
         self.owner[members] = place
         self.chosen[place] = members
 
+    def cost(self, chosen: Iterable[Indices]) -> float:
+        return sum(float(self.costs[members].sum()) for members in chosen)
 
-class _Pool:
-    """The elements and their costs."""
+    def errors(self) -> Floats:
+        sums = np.array([self.values[members].sum() for members in self.chosen], dtype=np.float64)
+        return np.abs(sums - self.targets)
 
-    def __init__(self, values: Floats, kept: Bools, costs: tuple[float, float], max_size: int, engine: Engine) -> None:
-        self.values, self.kept, self.max_size, self.engine = values, kept, max_size, engine
-        self.costs = np.where(kept, costs[1], costs[0])
-        sizes = [(old, new) for old in range(max_size + 1) for new in range(max_size + 1 - old) if old + new]
-        self.classes: dict[float, list[tuple[int, int]]] = {}
-        for old, new in sorted(sizes, key=lambda pair: (pair[0] * costs[1] + pair[1] * costs[0], sum(pair))):
-            self.classes.setdefault(old * costs[1] + new * costs[0], []).append((old, new))
-
-    def serve(self, targets: Floats, eps: Floats, rounds: int) -> Allocation:
-        state = _State(targets, eps, np.full(len(self.values), -1), [np.empty(0, dtype=np.intp)] * len(targets))
-        for place in np.argsort(-np.abs(targets), kind="stable"):
-            state.give(place, self.cheapest(targets[place], eps[place], np.flatnonzero(state.owner < 0)))
-        for _ in range(rounds - 1):
-            hardest = np.lexsort((-np.abs(targets), self.errors(state) <= eps))
-            if not sum([self.reconsider(place, state) for place in hardest]):
-                break
-        cost = sum(float(self.costs[members].sum()) for members in state.chosen)
-        return Allocation(state.chosen, self.errors(state), cost)
-
-    def errors(self, state: _State) -> Floats:
-        sums = np.array([self.values[members].sum() for members in state.chosen], dtype=np.float64)
-        return np.abs(sums - state.targets)
-
-    def reconsider(self, place: int, state: _State) -> bool:
+    def reconsider(self, place: int) -> bool:
         """Gives a target what it would take of the whole pool and serves the robbed again, if that is better."""
-        wanted = self.cheapest(state.targets[place], state.eps[place], np.arange(len(self.values)))
-        if self.rank({place: wanted}, state) >= self.rank({place: state.chosen[place]}, state):
+        wanted = self.cheapest(place, np.arange(len(self.values)))
+        if self.rank({place: wanted}) >= self.rank({place: self.chosen[place]}):
             return False
-        robbed = [int(owner) for owner in np.unique(state.owner[wanted]) if owner not in (-1, place)]
-        robbed.sort(key=lambda other: -abs(state.targets[other]))
-        before = {other: state.chosen[other] for other in (place, *robbed)}
+        robbed = [int(owner) for owner in np.unique(self.owner[wanted]) if owner not in (-1, place)]
+        robbed.sort(key=lambda other: -abs(self.targets[other]))
+        before = {other: self.chosen[other] for other in (place, *robbed)}
         for other in before:
-            state.give(other, wanted[:0])
-        state.give(place, wanted)
+            self.give(other, wanted[:0])
+        self.give(place, wanted)
         for other in robbed:
-            free = np.flatnonzero(state.owner < 0)
-            state.give(other, self.cheapest(state.targets[other], state.eps[other], free))
-        if self.rank({other: state.chosen[other] for other in before}, state) < self.rank(before, state):
+            self.give(other, self.cheapest(other, np.flatnonzero(self.owner < 0)))
+        if self.rank({other: self.chosen[other] for other in before}) < self.rank(before):
             return True
         for other in before:
-            state.give(other, wanted[:0])
+            self.give(other, wanted[:0])
         for other, members in before.items():
-            state.give(other, members)
+            self.give(other, members)
         return False
 
-    def rank(self, given: dict[int, Indices], state: _State) -> tuple[int, float, float]:
+    def rank(self, chosen: dict[int, Indices]) -> tuple[int, float, float]:
         """Targets missed, cost, and how far the missed ones are off: less is better."""
-        off = {place: abs(self.values[members].sum() - state.targets[place]) for place, members in given.items()}
-        missed = [error for place, error in off.items() if error > state.eps[place]]
-        cost = sum(float(self.costs[members].sum()) for members in given.values())
-        return len(missed), 0.0 if missed else cost, float(sum(missed))
+        off = {place: abs(self.values[members].sum() - self.targets[place]) for place, members in chosen.items()}
+        missed = [error for place, error in off.items() if error > self.eps[place]]
+        return len(missed), 0.0 if missed else self.cost(chosen.values()), float(sum(missed))
 
-    def cheapest(self, target: float, eps: float, free: Indices) -> Indices:
+    def cheapest(self, place: int, free: Indices) -> Indices:
         """The members of the cheapest subset within eps of what is free, or of the best found; ascending."""
+        target, eps = self.targets[place], self.eps[place]
         if abs(target) <= eps or not len(free):
             return free[:0]
         cheap = self.kept[free]
@@ -169,9 +168,9 @@ class _Pool:
                 if error <= eps:
                     members.sort()
                     return members
-        best = sparsest(self.values[free], [target], eps, max_size=self.max_size, engine=self.engine)
-        chosen: Indices = free[best.chosen[0]]
-        return chosen
+        pool = self.values[free][None]
+        (best,) = sparsest_within(self.kernels, pool, np.array([target]), np.array([eps]), self.max_size)
+        return np.asarray(free[best])
 
     def _of_sizes(self, old: Indices, new: Indices, few: int, others: int, target: float) -> tuple[float, Indices]:
         """The best subset with so many kept and so many new members; an infinite error where there are too many."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ult_lightning.construct.subset_sum._numpy_engine import subset_sums, subsets_of
+from ult_lightning.construct._arrays import Floats, Ints
+from ult_lightning.construct.subset_sum._numpy_engine import nearest, subset_sums, subsets_of
 from ult_lightning.construct.subset_sum._solvers import sparsest
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _MOST_KEPT, _MOST_NEW = 3, 2
 _LARGEST = {2: 700, 3: 60}  # elements from which sums of two, of three are listed: at most 250,000
@@ -21,8 +19,8 @@ _LARGEST = {2: 700, 3: 60}  # elements from which sums of two, of three are list
 class Choice:
     """Indices into the kept and the new elements, what they cost, and how far their sum is from the target."""
 
-    kept: Indices
-    new: Indices
+    kept: Ints
+    new: Ints
     cost: int
     error: float
 
@@ -43,42 +41,25 @@ def cheapest(
     """
     none = np.empty(0, dtype=np.int64)
     best = Choice(none, none, 0, abs(target))
-    if best.error <= tolerance:
-        return best
-    sums: dict[tuple[bool, int], tuple[Floats, Indices]] = {}
-
-    def listed(is_new: bool, size: int) -> tuple[Floats, Indices] | None:
-        values = new if is_new else kept
-        if size > len(values) or len(values) > _LARGEST.get(size, len(values)):
-            return None
-        if (is_new, size) not in sums:
-            sums[is_new, size] = _sorted_sums(values, size)
-        return sums[is_new, size]
-
-    pairs = [(k, n) for n in range(_MOST_NEW + 1) for k in range(_MOST_KEPT + 1)]
-    for cost in range(1, max_cost + 1):
-        for of_kept, of_new in pairs:
-            if of_kept + new_cost * of_new != cost:
-                continue
-            first, second = listed(False, of_kept), listed(True, of_new)
-            if first is None or second is None:
-                continue
-            error, i, j = _closest(first[0], second[0], target)
-            if error < best.error:
-                best = Choice(first[1][i], second[1][j], cost, error)
+    of_kept, of_new = (cache(partial(_sorted_sums, values)) for values in (kept, new))
+    for cost in range(max_cost + 1):
         if best.error <= tolerance:
-            return best
+            break
+        for news in range(_MOST_NEW + 1):
+            olds = cost - new_cost * news
+            if not 0 <= olds <= _MOST_KEPT:
+                continue
+            sides = of_kept(olds), of_new(news)
+            if not len(sides[0][0]) or not len(sides[1][0]):
+                continue
+            few = int(len(sides[0][0]) > len(sides[1][0]))  # the shorter side asks
+            error, *places = nearest(sides[few][0], sides[1 - few][0], target)
+            if error < best.error:
+                best = Choice(sides[0][1][places[few]], sides[1][1][places[1 - few]], cost, error)
     return best
 
 
-def serve(
-    values: Floats,
-    kept: Indices,
-    new: Indices,
-    every: Indices,
-    target: float,
-    tolerance: float,
-) -> tuple[Indices, float]:
+def serve(values: Floats, kept: Ints, new: Ints, every: Ints, target: float, tolerance: float) -> tuple[Ints, float]:
     """The elements of ``values`` (n,) whose sum serves the target, and its error.
 
     The choice of `cheapest` among the elements ``kept`` and ``new``, or, where that misses ``tolerance``, of `sparsest` among
@@ -93,25 +74,11 @@ def serve(
     return chosen, error
 
 
-def _sorted_sums(values: Floats, size: int) -> tuple[Floats, Indices]:
+def _sorted_sums(values: Floats, size: int) -> tuple[Floats, Ints]:
+    """Ascending sums of ``size`` values with their members; none where there are too few values, or too many."""
+    if size > len(values) or len(values) > _LARGEST.get(size, len(values)):
+        return values[:0], np.empty((0, size), dtype=np.int64)
     subsets = subsets_of(len(values), size)
     sums = subset_sums(values, subsets)
     order = np.argsort(sums)
     return sums[order], subsets[order].astype(np.int64)
-
-
-def _closest(first: Floats, second: Floats, target: float) -> tuple[float, int, int]:
-    """(error, i, j) of the pair of sorted sums whose total is closest to the target."""
-    swap = len(first) > len(second)
-    few, many = (second, first) if swap else (first, second)
-    wanted = target - few
-    right = np.searchsorted(many, wanted).clip(1, max(len(many) - 1, 1))
-    if len(many) == 1:
-        right[:] = 0
-    left = np.maximum(right - 1, 0)
-    to_left, to_right = np.abs(many[left] - wanted), np.abs(many[right] - wanted)
-    nearer = np.where(to_left < to_right, left, right)
-    errors = np.minimum(to_left, to_right)
-    i = int(errors.argmin())
-    j = int(nearer[i])
-    return float(errors[i]), *((j, i) if swap else (i, j))

@@ -7,6 +7,7 @@ offer; and "normal", N(0, 1).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
 from math import comb, erf, exp, log, log2, pi, sqrt
 from typing import Literal, get_args
@@ -50,7 +51,8 @@ def unreachable_rate(n: int, eps: float, *, distribution: Distribution = "unifor
     """P(all elements of the target's sign together stay eps or more short of it), for a target U(-1, 1).
 
     Nothing is simulated: the distribution of the sum of the right-signed elements, truncated to [0, 1], is convolved on
-    a lattice of 1,024 steps. For uniform elements it is the mean over t of 2^-n sum_j C(n, j) (t - eps)^j / j!.
+    a lattice of 1,024 steps. For uniform elements it is, by the law of Irwin and Hall (1927), the mean over t of
+    2^-n sum_j C(n, j) (t - eps)^j / j!.
     """
     _check(n, eps, distribution)
     if eps >= 1:
@@ -87,18 +89,14 @@ def elements_needed(eps: float, delta: float, problems: int = 1, *, distribution
     if not 0 < delta < 1:
         raise fault("delta", delta, "a probability in (0, 1)")
     _check_count("problems", problems)
-    low, high = 0, 1
-    while problems * failure_rate(high, eps, distribution=distribution) > delta:
-        low, high = high, 2 * high
-        if high > _MOST:
-            raise fault("delta", delta, f"one that {_MOST} elements can keep for {problems} problems")
-    while high - low > 1:
-        middle = (low + high) // 2
-        if problems * failure_rate(middle, eps, distribution=distribution) > delta:
-            low = middle
-        else:
-            high = middle
-    return high
+
+    def enough(n: int) -> bool:
+        return problems * failure_rate(n, eps, distribution=distribution) <= delta
+
+    fewest = 1 + bisect_left(range(1, _MOST + 1), True, key=enough)
+    if fewest > _MOST:
+        raise fault("delta", delta, f"one that {_MOST} elements can keep for {problems} problems")
+    return fewest
 
 
 @lru_cache(maxsize=256)

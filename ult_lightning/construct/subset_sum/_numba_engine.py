@@ -1,143 +1,70 @@
-"""The numba engine of the subset sums: up to six terms by enumeration down to two pointers, else sorted halves.
+"""The numba engine of the subset sums: sizes by enumeration down to two pointers, else sorted sums of both halves.
 
-Imported only where numba is installed; shapes and meaning as in the NumPy engine.
+Imported only where numba is installed; shapes and meaning as in the NumPy engine. A subset within a half is a code: one
+bit per member in halves of up to 62 values, else 15 bits per member (then at most 4 members are asked for).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba  # type: ignore[import-not-found,import-untyped,unused-ignore]
 import numpy as np
-from numpy.typing import NDArray
 
-from ult_lightning.construct.subset_sum._numba_tables import compiled, meet, quietest, search
-from ult_lightning.construct.subset_sum._numpy_engine import WHOLE, larger, noise_size, pick, searched_size
+from ult_lightning.construct._arrays import Bools, Floats, Ints
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Indices = NDArray[np.intp]
+Table = tuple[Floats, Floats, Ints, Ints]
+F = TypeVar("F", bound=Callable[..., Any])
 
 _ROUNDING = 1e-12
-
-
-def sparsest(pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools:
-    m, n = len(targets), pools.shape[1]
-    chosen = np.zeros((m, n), dtype=np.bool_)
-    if not m:
-        return chosen
-    least, errors = np.empty(m, np.int64), np.empty(m)
-    searched = searched_size(n, max_size)
-    _fewest(pools, targets, eps, searched, least, chosen, errors)
-    rows = np.flatnonzero((least <= n) & (errors > eps))
-    if n <= WHOLE:
-        _all_sizes(pools, targets, eps, searched + 1, rows, least, chosen, errors)
-        return chosen
-    for row in rows:
-        pool = pools[0 if len(pools) == 1 else row]
-        members = larger(pool, targets[row], eps[row], searched, int(least[row]), fixed_size, min_error)
-        if abs(pool[members].sum() - targets[row]) < errors[row]:
-            chosen[row] = False
-            chosen[row, members] = True
-    return chosen
-
-
-def _all_sizes(
-    pools: Floats,
-    targets: Floats,
-    eps: Floats,
-    first: int,
-    rows: Indices,
-    least: Ints,
-    chosen: Bools,
-    errors: Floats,
-) -> None:
-    """The fewest terms from ``first`` on for some rows of a small pool; for those still missed, the smallest error."""
-    if len(rows) and first <= pools.shape[1]:
-        better, off_by = chosen[rows], errors[rows]
-        search(pick(pools, rows), targets[rows], eps[rows], least[rows], first, better, off_by)
-        chosen[rows], errors[rows] = better, off_by
-        rows = rows[off_by > eps[rows]]
-    if len(rows):  # fewer terms than may reach eps can still be the nearest
-        chosen[rows] = min_error(pick(pools, rows), targets[rows])
+_BITS = 62
+_PACKED = 15
 
 
 def min_error(pools: Floats, targets: Floats) -> Bools:
-    chosen = np.zeros((len(targets), pools.shape[1]), dtype=np.bool_)
-    if len(targets):
-        meet(pools, targets, chosen)
+    chosen = _none(pools, targets)
+    _meet(pools, targets, np.zeros(len(targets)), False, chosen)
     return chosen
 
 
-def fixed_size(pools: Floats, targets: Floats, size: int) -> Bools:
-    chosen = np.zeros((len(targets), pools.shape[1]), dtype=np.bool_)
-    if size and len(targets):
-        _of_size(pools, targets, size, chosen)
+def fewest(pools: Floats, targets: Floats, eps: Floats) -> Bools:
+    chosen = _none(pools, targets)
+    _meet(pools, targets, eps, True, chosen)
     return chosen
 
 
-def low_noise(pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools:
-    chosen = np.zeros((len(targets), pools.shape[1]), dtype=np.bool_)
-    if not len(targets):
-        return chosen
-    missed = np.zeros(len(targets), dtype=np.bool_)
-    quietest(pools, targets, eps, noise_size(pools.shape[1], max_size), chosen, missed)
-    if missed.any():
-        chosen[missed] = sparsest(pick(pools, missed), targets[missed], eps[missed], max_size)
+def quietest(pools: Floats, targets: Floats, eps: Floats, size: int) -> Bools:
+    chosen = _none(pools, targets)
+    _quietest(pools, targets, eps, size, chosen)
     return chosen
+
+
+def _none(pools: Floats, targets: Floats) -> Bools:
+    return np.zeros((len(targets), pools.shape[1]), dtype=np.bool_)
+
+
+def compiled(function: F) -> F:
+    """The function, compiled at its first call; the result is kept on disk."""
+    return cast(F, numba.njit(cache=True)(function))
 
 
 @compiled
-def _fewest(pools: Floats, targets: Floats, eps: Floats, most: int, least: Ints, chosen: Bools, errors: Floats) -> None:
-    """Sizes 0..most, fewest terms first; where all values of the target's sign fall short, those."""
-    n = pools.shape[1]
-    members = np.empty(max(most, 1), np.int64)
-    order = np.argsort(pools[0])
-    values = pools[0][order]
-    for row in range(targets.shape[0]):
-        if row and pools.shape[0] > 1:
-            order = np.argsort(pools[row])
-            values = pools[row][order]
-        target = targets[row]
-        need = abs(target) - eps[row]
-        need -= _ROUNDING * (abs(target) + eps[row])
-        total, terms = 0.0, 0
-        while total < need and terms < n:
-            value = values[n - 1 - terms] if target > 0 else -values[terms]
-            if value <= 0:
-                break
-            total += value
-            terms += 1
-        short = total < need
-        least[row] = n + 1 if short else terms
-        best, reached = abs(target), 0
-        if short:
-            for taken in range(terms):
-                chosen[row, order[n - 1 - taken if target > 0 else taken]] = True
-            best = abs(target) - total
-        elif best > eps[row]:
-            for size in range(max(terms, 1), most + 1):
-                closer = _closest(values, target, size, best, members)
-                if closer < best:
-                    best, reached = closer, size
-                if best <= eps[row]:
-                    break
-        # a later size overwrites members only when it is closer
-        for taken in range(reached):
-            chosen[row, order[members[taken]]] = True
-        errors[row] = best
-
-
-@compiled
-def _of_size(pools: Floats, targets: Floats, size: int, chosen: Bools) -> None:
-    members = np.empty(size, np.int64)
-    order = np.argsort(pools[0])
-    values = pools[0][order]
-    for row in range(targets.shape[0]):
-        if row and pools.shape[0] > 1:
-            order = np.argsort(pools[row])
-            values = pools[row][order]
-        _closest(values, targets[row], size, np.inf, members)
-        for taken in range(size):
-            chosen[row, order[members[taken]]] = True
+def _pair(values: Floats, start: int, target: float, best: float, members: Ints, places: Ints, depth: int) -> float:
+    """The best pair of values[start:]; one better than ``best`` is written into ``members`` behind the ``places``."""
+    i, j, first, second = start, values.shape[0] - 1, -1, -1
+    while i < j:
+        off = values[i] + values[j] - target
+        if abs(off) < best:
+            best, first, second = abs(off), i, j
+        up = off > 0
+        j -= up
+        i += 1 - up
+    if first >= 0:
+        for level in range(depth):
+            members[level] = places[level]
+        members[depth], members[depth + 1] = first, second
+    return best
 
 
 @compiled
@@ -182,18 +109,158 @@ def _closest(values: Floats, target: float, size: int, best: float, members: Int
 
 
 @compiled
-def _pair(values: Floats, start: int, target: float, best: float, members: Ints, places: Ints, depth: int) -> float:
-    """The best pair of values[start:]; one better than ``best`` is written into ``members`` behind the ``places``."""
-    i, j, first, second = start, values.shape[0] - 1, -1, -1
-    while i < j:
-        off = values[i] + values[j] - target
-        if abs(off) < best:
-            best, first, second = abs(off), i, j
-        up = off > 0
-        j -= up
-        i += 1 - up
-    if first >= 0:
-        for level in range(depth):
-            members[level] = places[level]
-        members[depth], members[depth + 1] = first, second
-    return best
+def by_size(pools: Floats, targets: Floats, eps: Floats, first: Ints, last: int, chosen: Bools, errors: Floats) -> None:
+    members = np.empty(last, np.int64)
+    order = np.argsort(pools[0])
+    values = pools[0][order]
+    for row in range(targets.shape[0]):
+        if first[row] > last or errors[row] <= eps[row]:
+            continue
+        if row and pools.shape[0] > 1:
+            order = np.argsort(pools[row])
+            values = pools[row][order]
+        best, reached = errors[row], 0
+        for size in range(first[row], last + 1):
+            closer = _closest(values, targets[row], size, best, members)
+            if closer < best:
+                best, reached = closer, size
+            if best <= eps[row]:
+                break
+        if reached:
+            errors[row] = best
+            chosen[row, :] = False
+        # a later size overwrites members only when it is closer
+        for taken in range(reached):
+            chosen[row, order[members[taken]]] = True
+
+
+@compiled
+def _grow(values: Floats, most: int) -> Table:
+    """All sums of up to ``most`` values: sums, their terms' squares summed, codes, and where each size starts.
+
+    Sums of one size ascend; each size is headed by a sentinel of minus infinity. One value more merges the sums of size a
+    with those of size a - 1 shifted by it, in place, from the back.
+    """
+    h = values.shape[0]
+    most = min(most, h)
+    starts = np.empty(most + 2, np.int64)
+    total, count = 0, 1
+    for size in range(most + 1):
+        starts[size] = total
+        total += count + 1
+        count = count * (h - size) // (size + 1)
+    starts[most + 1] = total
+    sums, noise, codes = np.empty(total), np.empty(total), np.zeros(total, np.int64)
+    counts = np.zeros(most + 1, np.int64)
+    for size in range(most + 1):
+        sums[starts[size]] = -np.inf
+    sums[1], noise[1], codes[1], counts[0] = 0.0, 0.0, 0, 1
+    for place in range(h):
+        value, square = values[place], values[place] * values[place]
+        for size in range(min(place + 1, most), 0, -1):
+            i, j = starts[size] + counts[size], starts[size - 1] + counts[size - 1]
+            counts[size] += counts[size - 1]
+            for out in range(starts[size] + counts[size], starts[size], -1):
+                if sums[i] >= sums[j] + value:
+                    sums[out], noise[out], codes[out] = sums[i], noise[i], codes[i]
+                    i -= 1
+                else:
+                    sums[out], noise[out] = sums[j] + value, noise[j] + square
+                    if h <= _BITS:
+                        codes[out] = codes[j] | (1 << place)
+                    else:
+                        codes[out] = (codes[j] << _PACKED) | place
+                    j -= 1
+    return sums, noise, codes, starts
+
+
+@compiled
+def _double(values: Floats) -> Table:
+    """All 2^h sums as one ascending group, without squares: each value merges the sums with the sums plus it."""
+    total = 1 << values.shape[0]
+    sums, codes = np.empty(total + 1), np.empty(total + 1, np.int64)
+    sums[0], sums[1], codes[1] = -np.inf, 0.0, 0
+    count = 1
+    for place in range(values.shape[0]):
+        i = j = count
+        for out in range(2 * count, 0, -1):
+            plain, shifted = sums[i], sums[j] + values[place]
+            keep = plain >= shifted
+            sums[out] = plain if keep else shifted
+            codes[out] = codes[i] if keep else codes[j] | (1 << place)
+            i -= keep
+            j -= 1 - keep
+        count *= 2
+    return sums, sums, codes, np.array([0, total + 1])
+
+
+@compiled
+def _mark(code: int, size: int, h: int, shift: int, row: Bools) -> None:
+    """Sets the members of a code, in a half of h values that starts at ``shift``."""
+    if h <= _BITS:
+        for place in range(h):
+            if (code >> place) & 1:
+                row[shift + place] = True
+    else:
+        for left in range(size, 0, -1):
+            member = code if left == 1 else code & ((1 << _PACKED) - 1)
+            row[shift + member] = True
+            code >>= _PACKED
+
+
+@compiled
+def _meet(pools: Floats, targets: Floats, eps: Floats, by_size: bool, chosen: Bools) -> None:
+    """The smallest error of all 2^n subsets by two pointers; ``by_size`` fewest terms first, and no more once within
+    eps.
+    """
+    n = pools.shape[1]
+    half = n // 2
+    for row in range(targets.shape[0]):
+        if row == 0 or pools.shape[0] > 1:
+            if by_size:
+                left, right = _grow(pools[row, :half], half), _grow(pools[row, half:], n - half)
+            else:
+                left, right = _double(pools[row, :half]), _double(pools[row, half:])
+        last_left, last_right = left[3].shape[0] - 2, right[3].shape[0] - 2
+        best, size_left, size_right, place_left, place_right = np.inf, 0, 0, 1, 1
+        for size in range(last_left + last_right + 1):
+            for a in range(max(0, size - last_right), min(size, last_left) + 1):
+                b = size - a
+                i, end, j, head = left[3][a] + 1, left[3][a + 1], right[3][b + 1] - 1, right[3][b]
+                while i < end and j > head:
+                    off = left[0][i] + right[0][j] - targets[row]
+                    if abs(off) < best:
+                        best, size_left, size_right, place_left, place_right = abs(off), a, b, i, j
+                    up = off > 0
+                    j -= up
+                    i += 1 - up
+            if best <= eps[row]:
+                break
+        _mark(left[2][place_left], size_left, half, 0, chosen[row])
+        _mark(right[2][place_right], size_right, n - half, half, chosen[row])
+
+
+@compiled
+def _quietest(pools: Floats, targets: Floats, eps: Floats, most: int, chosen: Bools) -> None:
+    n = pools.shape[1]
+    half = n // 2
+    left, right = _grow(pools[0, :half], most), _grow(pools[0, half:], most)
+    for row in range(targets.shape[0]):
+        if row and pools.shape[0] > 1:
+            left, right = _grow(pools[row, :half], most), _grow(pools[row, half:], most)
+        target, best, size_left, size_right, place_left, place_right = targets[row], np.inf, 0, 0, 0, 0
+        for a in range(min(most, half) + 1):
+            for b in range(min(most - a, n - half) + 1):
+                j, head = right[3][b + 1] - 1, right[3][b]
+                for i in range(left[3][a] + 1, left[3][a + 1]):
+                    while j > head and left[0][i] + right[0][j] - target > eps[row]:
+                        j -= 1
+                    q = j
+                    while q > head and target - (left[0][i] + right[0][q]) <= eps[row]:
+                        if left[1][i] + right[1][q] < best:
+                            best = left[1][i] + right[1][q]
+                            size_left, size_right, place_left, place_right = a, b, i, q
+                        q -= 1
+        if best < np.inf:
+            _mark(left[2][place_left], size_left, half, 0, chosen[row])
+            _mark(right[2][place_right], size_right, n - half, half, chosen[row])

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Literal, Protocol, cast, get_args
+from math import comb
+from typing import Literal, Protocol, cast, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ult_lightning.base import fault, unknown
-from ult_lightning.construct.subset_sum._numpy_engine import LARGEST_SIZE, fits
+from ult_lightning.construct._arrays import Bools, Floats, Indices, Ints
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Engine = Literal["auto", "numpy", "numba"]
 
-_CELLS = 1 << 21
+LARGEST_SIZE = 6
 MOST_VALUES = 40
 """The largest pool of ``min_error``: 2^20 sums on each of two sides."""
+
+_WHOLE = 22
+"""Up to so many values, all 2^n subsets are looked at for a target that small subsets miss."""
+
+_HALF_SUMS = 3_000_000
+_NOISE_SUBSETS = 1 << 20
+_CELLS = 1 << 21
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,9 @@ class Subsets:
     errors: Floats
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def sizes(self) -> Ints:
         """The number of terms (m,)."""
-        sizes: NDArray[np.int64] = self.chosen.sum(1, dtype=np.int64)
+        sizes: Ints = self.chosen.sum(1, dtype=np.int64)
         return sizes
 
     def within(self, eps: ArrayLike) -> Bools:
@@ -45,13 +53,26 @@ class Subsets:
         return self.errors <= np.asarray(eps, dtype=np.float64)
 
 
-class _Solver(Protocol):
-    """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n)."""
+class Kernels(Protocol):
+    """What an engine provides: pools (m, n), or (1, n) for a shared one, targets (m,), eps (m,); returns chosen (m, n).
 
-    def sparsest(self, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools: ...
+    ``by_size`` improves in place; ``fewest`` takes pools of up to 22 values, ``quietest`` chooses nothing where it
+    finds nothing.
+    """
+
+    def by_size(
+        self,
+        pools: Floats,
+        targets: Floats,
+        eps: Floats,
+        first: Ints,
+        last: int,
+        chosen: Bools,
+        errors: Floats,
+    ) -> None: ...
     def min_error(self, pools: Floats, targets: Floats) -> Bools: ...
-    def fixed_size(self, pools: Floats, targets: Floats, size: int) -> Bools: ...
-    def low_noise(self, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools: ...
+    def fewest(self, pools: Floats, targets: Floats, eps: Floats) -> Bools: ...
+    def quietest(self, pools: Floats, targets: Floats, eps: Floats, size: int) -> Bools: ...
 
 
 def sparsest(
@@ -84,8 +105,8 @@ def sparsest(
     pools, wanted = _problems(values, targets)
     tolerance = as_tolerance(eps, len(wanted))
     check_size("max_size", max_size, least=1)
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, part: solver.sparsest(pool, t, tolerance[part], max_size))
+    kernels = kernels_of(engine)
+    return _solved(pools, wanted, lambda pool, t, part: sparsest_within(kernels, pool, t, tolerance[part], max_size))
 
 
 def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto") -> Subsets:
@@ -96,12 +117,13 @@ def min_error(values: ArrayLike, targets: ArrayLike, *, engine: Engine = "auto")
     pools, wanted = _problems(values, targets)
     if pools.shape[1] > MOST_VALUES:
         raise fault("values", pools.shape[1], f"at most {MOST_VALUES} per target", "sparsest takes larger pools")
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, _: solver.min_error(pool, t))
+    kernels = kernels_of(engine)
+    return _solved(pools, wanted, lambda pool, t, _: kernels.min_error(pool, t))
 
 
 def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engine = "auto") -> Subsets:
-    """The subset of exactly ``size`` terms, 0..6, with the smallest error: exact.
+    """The subset of exactly ``size`` terms, 0..6, with the smallest error: exact, by halves as in Horowitz and Sahni
+    (1974).
 
     Shapes and errors as in ``sparsest``. Raises ``UltError`` too where ``size`` is above n, or where half the pool has
     more than 3 million subsets of that size (n above 186 for size 4, 106 for 5, 76 for 6).
@@ -112,8 +134,8 @@ def fixed_size(values: ArrayLike, targets: ArrayLike, size: int, *, engine: Engi
         raise fault("size", size, f"at most the {pools.shape[1]} values of a pool")
     if not fits(pools.shape[1], size):
         raise fault("values", pools.shape[1], f"fewer per target for size {size}", "or choose a smaller size")
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, _: solver.fixed_size(pool, t, size))
+    kernels = kernels_of(engine)
+    return _solved(pools, wanted, lambda pool, t, _: _of_size(kernels, pool, t, size))
 
 
 def low_noise(
@@ -126,15 +148,102 @@ def low_noise(
 ) -> Subsets:
     """Within eps of the target, the subset whose chosen values have the smallest sum of squares.
 
-    Errors of the chosen terms' inputs are amplified by the terms, so small terms are worth more than few. Arguments as in
-    ``sparsest``. Looks at every subset of up to ``max_size`` terms, or of as many as leave 2^20 subsets to look at (5 terms
-    from n = 32 on, 3 at n = 100). A target that none of them reaches gets the answer of ``sparsest``.
+    For the copies of Burkholz (2022), whose errors the chosen terms amplify: small terms are worth more than few.
+    Arguments as in ``sparsest``. Looks at every subset of up to ``max_size`` terms, or of as many as leave 2^20 subsets
+    to look at (5 terms from n = 32 on, 3 at n = 100). A target that none of them reaches gets the answer of
+    ``sparsest``.
     """
     pools, wanted = _problems(values, targets)
     tolerance = as_tolerance(eps, len(wanted))
     check_size("max_size", max_size, least=1)
-    solver = _solver(engine)
-    return _solved(pools, wanted, lambda pool, t, part: solver.low_noise(pool, t, tolerance[part], max_size))
+    kernels = kernels_of(engine)
+
+    def solve(pool: Floats, t: Floats, part: slice) -> Bools:
+        chosen = kernels.quietest(pool, t, tolerance[part], noise_size)
+        missed = ~chosen.any(1) & (np.abs(t) > tolerance[part])
+        if missed.any():
+            chosen[missed] = sparsest_within(kernels, _pick(pool, missed), t[missed], tolerance[part][missed], max_size)
+        return chosen
+
+    counts = np.cumsum([comb(pools.shape[1], size) for size in range(min(max_size, pools.shape[1]) + 1)])
+    noise_size = max(1, int((counts <= _NOISE_SUBSETS).sum()) - 1)
+    return _solved(pools, wanted, solve)
+
+
+def fits(n: int, size: int) -> bool:
+    """Whether all subsets of a size can be searched: at most 3 million of them in half the pool."""
+    return comb(n - n // 2, min(size, n - n // 2)) <= _HALF_SUMS
+
+
+@cache
+def _largest_searched(n: int, max_size: int) -> int:
+    return max(size for size in range(1, min(max_size, n) + 1) if size == 1 or fits(n, size))
+
+
+def sparsest_within(kernels: Kernels, pools: Floats, targets: Floats, eps: Floats, max_size: int) -> Bools:
+    """What ``sparsest`` chooses (m, n), for arguments that have been checked."""
+    n = pools.shape[1]
+    least, right = _reach(pools, targets, eps)
+    chosen: Bools = right & (least > n)[:, None]
+    errors = np.abs(targets)
+    searched = _largest_searched(n, max_size)
+    kernels.by_size(pools, targets, eps, np.maximum(least, 1), searched, chosen, errors)
+    rows = np.flatnonzero((least <= n) & (errors > eps))
+    if len(rows) and n <= _WHOLE:
+        chosen[rows] = kernels.fewest(_pick(pools, rows), targets[rows], eps[rows])
+        return chosen
+    for row in rows:
+        pool = pools[0 if len(pools) == 1 else row]
+        members = _larger(kernels, pool, targets[row], eps[row], searched, int(least[row]))
+        if abs(pool[members].sum() - targets[row]) < errors[row]:
+            chosen[row] = False
+            chosen[row, members] = True
+    return chosen
+
+
+def _of_size(kernels: Kernels, pools: Floats, targets: Floats, size: int) -> Bools:
+    m = len(targets)
+    chosen, errors = np.zeros((m, pools.shape[1]), dtype=np.bool_), np.full(m, np.inf)
+    if size:
+        kernels.by_size(pools, targets, np.full(m, -1.0), np.full(m, size), size, chosen, errors)
+    return chosen
+
+
+def _reach(pools: Floats, targets: Floats, eps: Floats) -> tuple[Ints, Bools]:
+    """The fewest terms that may come within eps of each target (m,), n + 1 where none can, and who has its sign (m, n)."""
+    negated = pools * -np.sign(targets)[:, None]
+    right = negated < 0
+    sums = np.minimum(negated, 0.0, out=negated)
+    sums.sort(axis=1)
+    np.cumsum(sums, axis=1, out=sums)
+    need = np.abs(targets) - eps
+    need -= _ROUNDING * (np.abs(targets) + eps)
+    least = (sums > -need[:, None]).sum(1) + (need > 0)
+    return np.where(need > 0, least, 0), right
+
+
+def _larger(kernels: Kernels, pool: Floats, target: float, eps: float, searched: int, least: int) -> Indices:
+    """A subset for a target that none of up to ``searched`` terms reaches; ``least`` is the fewest that may reach it.
+
+    The largest values of the target's sign are fixed, ``searched`` terms make up the rest.
+    """
+    n = len(pool)
+    order = np.argsort(-np.sign(target) * pool, kind="stable")
+    error, members = np.inf, np.empty(0, dtype=np.intp)
+    for size in range(max(searched + 1, least), min(max(searched, least) + LARGEST_SIZE, n) + 1):
+        prefix, rest = order[: size - searched], order[size - searched :]
+        remainder = np.array([target - pool[prefix].sum()])
+        candidate = np.concatenate([prefix, rest[_of_size(kernels, pool[None, rest], remainder, searched)[0]]])
+        off_by = abs(pool[candidate].sum() - target)
+        if off_by < error:
+            error, members = off_by, candidate
+        if error <= eps:
+            return members
+    return np.flatnonzero(kernels.min_error(pool[None], np.array([target]))[0]) if n <= MOST_VALUES else members
+
+
+def _pick(pools: Floats, rows: Indices | Bools) -> Floats:
+    return pools if len(pools) == 1 else pools[rows]
 
 
 def _problems(values: ArrayLike, targets: ArrayLike) -> tuple[Floats, Floats]:
@@ -176,19 +285,15 @@ def check_size(argument: str, size: int, *, least: int) -> None:
         raise fault(argument, size, f"a whole number from {least} to {LARGEST_SIZE}")
 
 
-def _solver(engine: str) -> _Solver:
+@cache
+def kernels_of(engine: str) -> Kernels:
     if engine not in get_args(Engine):
         raise unknown("engine", engine, get_args(Engine))
-    if engine == "auto":
-        engine = "numba" if _has_numba() else "numpy"
-    elif engine == "numba" and not _has_numba():
+    installed = find_spec("numba") is not None
+    if engine == "numba" and not installed:
         raise fault("engine", engine, "an engine that is installed", "pip install 'ult_lightning[fast]'")
-    module: Any = import_module(f"ult_lightning.construct.subset_sum._{engine}_engine")
-    return cast(_Solver, module)
-
-
-def _has_numba() -> bool:
-    return find_spec("numba") is not None
+    name = ("numba" if installed else "numpy") if engine == "auto" else engine
+    return cast(Kernels, import_module(f"ult_lightning.construct.subset_sum._{name}_engine"))
 
 
 def _solved(pools: Floats, targets: Floats, solve: Callable[[Floats, Floats, slice], Bools]) -> Subsets:

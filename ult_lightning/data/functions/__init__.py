@@ -2,7 +2,7 @@
 
 from ult_lightning.data.functions import _families  # noqa: F401 (it fills FUNCTIONS)
 from ult_lightning.data.functions._closed_forms import Polynomial, Trigonometric, exponents_up_to, frequencies_up_to
-from ult_lightning.data.functions._task import FUNCTIONS, FunctionSpec, FunctionTask, load_functions
+from ult_lightning.data.functions._function_task import FUNCTIONS, FunctionSpec, FunctionTask, load_functions
 
 __all__ = [
     "FUNCTIONS",

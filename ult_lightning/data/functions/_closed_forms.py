@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 
 Floats = NDArray[np.float64]
 Wholes = NDArray[np.int64]
@@ -74,11 +74,11 @@ def exponents_up_to(inputs: int, degree: int) -> Wholes:
     >>> exponents_up_to(2, 1).tolist()
     [[0, 0], [1, 0], [0, 1]]
     """
-    found = np.zeros((monomial_count(inputs, degree), inputs), dtype=np.int64)
+    exponents = np.zeros((monomial_count(inputs, degree), inputs), dtype=np.int64)
     chosen = (places for total in range(degree + 1) for places in combinations_with_replacement(range(inputs), total))
-    for row, places in zip(found, chosen, strict=True):
+    for row, places in zip(exponents, chosen, strict=True):
         np.add.at(row, list(places), 1)
-    return found
+    return exponents
 
 
 def frequencies_up_to(inputs: int, bound: int) -> Wholes:

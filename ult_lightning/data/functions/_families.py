@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 from ult_lightning.data.functions._closed_forms import (
     Floats,
     Polynomial,
@@ -18,7 +18,7 @@ from ult_lightning.data.functions._closed_forms import (
     frequency_count,
     monomial_count,
 )
-from ult_lightning.data.functions._task import FUNCTIONS, Drawn, Family, FunctionSpec, Stream
+from ult_lightning.data.functions._function_task import FUNCTIONS, Drawn, Family, FunctionSpec, Stream
 
 _MOST_TERMS = 20_000
 
@@ -92,8 +92,8 @@ def _coefficients(terms: int, first: Wholes, spec: FunctionSpec, stream: Stream)
 
     The other terms are drawn without preference, the coefficients uniformly, and then scaled to the norm.
     """
-    found = np.zeros((spec.count, terms))
-    for j, row in enumerate(found):
+    coefficients = np.zeros((spec.count, terms))
+    for j, row in enumerate(coefficients):
         share = j / (spec.count - 1) if spec.count > 1 else 1.0
         wanted = 1 if j == 0 < spec.count - 1 else min(terms, max(2, round(terms**share)))
         order = stream.order(terms)
@@ -101,7 +101,7 @@ def _coefficients(terms: int, first: Wholes, spec: FunctionSpec, stream: Stream)
         places = list(dict.fromkeys(order))[:wanted]
         drawn = stream.signed(wanted) if wanted > 1 else np.ones(1)
         row[places] = spec.norm * drawn / np.abs(drawn).sum()
-    return found
+    return coefficients
 
 
 def _of_polynomial(form: Polynomial) -> Drawn:

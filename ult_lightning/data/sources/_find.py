@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ult_lightning.base import unknown
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, data_fault
 from ult_lightning.data._source import TASKS, Source
-from ult_lightning.data._spec import PATH_KINDS, TaskSpec
+from ult_lightning.data._task_spec import PATH_KINDS, TaskSpec
 from ult_lightning.data.sources._folder import folder_source, is_folder
 from ult_lightning.data.sources._parquet import is_parquet, parquet_source
 
@@ -15,8 +15,7 @@ from ult_lightning.data.sources._parquet import is_parquet, parquet_source
 def find_source(spec: TaskSpec, data_dir: Path) -> Source:
     """The source behind a spec: a path, a registered name, or the name of a folder in `data_dir`.
 
-    Raises:
-        DataError: none of them, with the nearest names.
+    Raises DataError: none of them, with the nearest names.
     """
     columns = {"image": spec.image, "label": spec.label}
     own = data_dir / spec.name

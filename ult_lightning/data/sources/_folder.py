@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 from ult_lightning.data._source import Raw, Source
 from ult_lightning.data.sources._layout import by_part, numbered, part_of
 from ult_lightning.data.sources._pixels import decoded, stacked
@@ -22,8 +21,8 @@ Labelled = list[tuple[Path, str]]
 def folder_source(path: Path, *, name: str, origin: str) -> Source:
     """`path`/train/CLASS/FILE with `val` and `test` beside `train` where they are, or `path`/CLASS/FILE.
 
-    Classes are numbered in the order of their names. `Raw` says what happens without validation or test part.
-    Other folders than these parts are not read.
+    Classes are numbered in the order of their names. `Raw` says what happens without validation or test part. Other
+    folders than these parts are not read.
     """
     return Source(name, origin, partial(_read_folder, path=path), partial(_folder_files, path=path))
 
@@ -48,32 +47,29 @@ def _is_image(file: Path) -> bool:
 
 def _parts(path: Path) -> dict[str, Labelled]:
     """The files of each part that has any; refuses a folder without training images."""
-    children = [child for child in _folders(path) if part_of(child.name)]
-    named = {child.name: (child.name, list(_labelled(child))) for child in children}
-    found = by_part({shown: one for shown, one in named.items() if one[1]}, where=path)
-    if not children:
-        found = {"train": _class_folders(path)}
-    if not found.get("train"):
+    named = {child.name: (child.name, _labelled(child)) for child in _folders(path) if part_of(child.name)}
+    parts = by_part({shown: one for shown, one in named.items() if one[1]}, where=path)
+    if not named:
+        parts = {"train": _class_folders(path)}
+    if not parts.get("train"):
         wanted = "image files as train/CLASS/FILE (and val/, test/) or as CLASS/FILE"
         raise data_fault("folder", str(path), wanted, "there are none: check the path")
-    return found
+    return parts
 
 
-def _labelled(root: Path) -> Iterator[tuple[Path, str]]:
-    for folder in _folders(root):
-        for file in sorted(folder.rglob("*")):
-            if _is_image(file):
-                yield file, folder.name
+def _labelled(root: Path) -> Labelled:
+    files = ((file, folder.name) for folder in _folders(root) for file in sorted(folder.rglob("*")))
+    return [(file, name) for file, name in files if _is_image(file)]
 
 
 def _class_folders(path: Path) -> Labelled:
     """The files of `path`/CLASS/FILE; deeper ones are refused, since the folders above may be no classes."""
-    found = list(_labelled(path))
-    for file, name in found:
+    files = _labelled(path)
+    for file, name in files:
         if file.parent != path / name:
             mend = "name the folder that holds the class folders"
             raise data_fault("folder", f"an image at {file}", "images at CLASS/FILE", mend)
-    return found
+    return files
 
 
 def _folder_files(data_dir: Path, *, path: Path) -> list[Path]:
@@ -83,8 +79,5 @@ def _folder_files(data_dir: Path, *, path: Path) -> list[Path]:
 def _read_folder(data_dir: Path, *, path: Path) -> Raw:
     parts = _parts(path)
     names, labels = numbered({part: [name for _, name in files] for part, files in parts.items()}, where=path)
-    read = {
-        part: (stacked(decoded(file, where=str(file)) for file, _ in files), labels[part])
-        for part, files in parts.items()
-    }
-    return Raw(**read, classes=len(names), names=names)
+    images = {part: stacked(decoded(file, where=str(file)) for file, _ in files) for part, files in parts.items()}
+    return Raw(**{part: (images[part], labels[part]) for part in parts}, classes=len(names), names=names)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ult_lightning.data._errors import data_fault
+from ult_lightning.data._data_error import data_fault
 
 T = TypeVar("T")
 
@@ -28,19 +28,15 @@ def part_of(name: str) -> str | None:
 
 
 def by_part(named: Mapping[str, tuple[str, T]], *, where: Path) -> dict[str, T]:
-    """From what a user calls it -> (name, content) to part -> content.
-
-    Raises:
-        DataError: two of them hold the same part.
-    """
-    found: dict[str, T] = {}
+    """From what a user calls it -> (name, content) to part -> content; DataError where two hold the same part."""
+    parts: dict[str, T] = {}
     for part, word in _WORDS.items():
         same = [shown for shown, (name, _) in named.items() if part_of(name) == part]
         if len(same) > 1:
             raise data_fault(str(where), " and ".join(same), f"one {word} part", "move the others elsewhere")
         if same:
-            found[part] = named[same[0]][1]
-    return found
+            parts[part] = named[same[0]][1]
+    return parts
 
 
 def in_class_order(names: Collection[str]) -> list[str]:
@@ -56,8 +52,7 @@ def in_class_order(names: Collection[str]) -> list[str]:
 def numbered(parts: Mapping[str, Sequence[str]], *, where: Path) -> tuple[tuple[str, ...], dict[str, Tensor]]:
     """The names of the classes, which are those of the part "train", and the labels (n,) int64 of every part.
 
-    Raises:
-        DataError: a part holds a class that training lacks.
+    Raises DataError for a part that holds a class which training lacks.
     """
     names = in_class_order(set(parts["train"]))
     number = {name: place for place, name in enumerate(names)}
@@ -67,7 +62,6 @@ def numbered(parts: Mapping[str, Sequence[str]], *, where: Path) -> tuple[tuple[
             listed = f": {', '.join(names)}" if len(names) <= _LONGEST_LIST else f", which has {len(names)}"
             wanted, mend = f"only classes of train{listed}", "rename it or add it to train"
             raise data_fault(f"{where} {part}", f"class {strange[0]}", wanted, mend)
-    found = {
+    return tuple(names), {
         part: torch.tensor([number[label] for label in labels], dtype=torch.int64) for part, labels in parts.items()
     }
-    return tuple(names), found

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import nearest
-from ult_lightning.data._errors import data_fault
-from ult_lightning.data._source import TASKS, Raw, Source
+from ult_lightning.data._data_error import data_fault
+from ult_lightning.data._source import Raw, Source
 from ult_lightning.data.sources._layout import by_part, numbered, part_of
 from ult_lightning.data.sources._pixels import decoded, stacked
 
@@ -27,21 +27,17 @@ def parquet_source(path: Path, *, name: str, origin: str, image: str | None = No
     """`path`/train-*.parquet with val-* and test-* beside them where they are, or the same in `path`/data.
 
     The column `image` holds encoded bytes, or a struct with `bytes`; the column `label` integers or text (None: the one
-    of a usual name). Class names come from the Hugging Face metadata where the files have it, else from the labels. `Raw`
-    says what happens without validation or test part. Other files are not read.
+    of a usual name). Class names come from the Hugging Face metadata where the files have it, else from the labels.
+    `Raw` says what happens without validation or test part. Other files are not read.
     """
-    read = partial(_read_parquet, path=path, image=image, label=label)
+    read = partial(read_parquet, path=path, image=image, label=label)
     columns = "" if image is label is None else f"{image}/{label}"
-    return Source(name, origin, read, partial(_parquet_files, path=path), variant=columns)
+    return Source(name, origin, read, partial(parquet_files, path=path), variant=columns)
 
 
 def is_parquet(path: Path) -> bool:
     """Whether `path` holds training data in parquet files."""
-    return any(part_of(name) == "train" for root in _roots(path) for name, _ in _named(root).values())
-
-
-def _roots(path: Path) -> tuple[Path, Path]:
-    return path, path / "data"
+    return any(part_of(name) == "train" for root in (path, path / "data") for name, _ in _named(root).values())
 
 
 def _named(root: Path) -> dict[str, tuple[str, list[Path]]]:
@@ -57,11 +53,11 @@ def _named(root: Path) -> dict[str, tuple[str, list[Path]]]:
 
 def _shards(path: Path) -> dict[str, list[Path]]:
     """The files of each part, from the first place that has training files; empty without any."""
-    found = (by_part(_named(root), where=path) for root in _roots(path))
-    return next((parts for parts in found if "train" in parts), {})
+    layouts = (by_part(_named(root), where=path) for root in (path, path / "data"))
+    return next((parts for parts in layouts if "train" in parts), {})
 
 
-def _parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
+def parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
     files = [file for shards in _shards(path).values() for file in shards]
     if not files:
         wanted = "files train-*.parquet (and val-*, test-*)"
@@ -69,47 +65,49 @@ def _parquet_files(data_dir: Path, *, path: Path) -> list[Path]:
     return files
 
 
-def _read_parquet(
-    data_dir: Path, *, path: Path, image: str | None = None, label: str | None = None, classes: int | None = None,
+def read_parquet(
+    data_dir: Path,
+    *,
+    path: Path,
+    image: str | None = None,
+    label: str | None = None,
+    classes: int | None = None,
 ) -> Raw:
+    """The images of all parts; labels are numbers as they are where the number of classes is known, else by name."""
     parts = _shards(path)
-    read = {part: _read_shards(shards, image, label) for part, shards in parts.items()}
-    images = {part: found for part, (found, _) in read.items()}
+    images, labels = {}, {}
+    for part, shards in parts.items():
+        tables = [_opened(shard) for shard in shards]
+        columns = [_columns(table, shard, image, label) for table, shard in zip(tables, shards, strict=True)]
+        images[part] = stacked(one for pictures, _ in columns for one in pictures)
+        labels[part] = np.concatenate([numbers for _, numbers in columns])
     names = _class_names(parts["train"][0], label)
-    numbers = all(found.dtype.kind in "iu" for _, found in read.values())
-    if numbers and (classes is not None or names is not None):
-        labels = {part: torch.from_numpy(found.astype(np.int64)) for part, (_, found) in read.items()}
+    if all(array.dtype.kind in "iu" for array in labels.values()) and (classes is not None or names is not None):
+        targets = {part: torch.from_numpy(array.astype(np.int64)) for part, array in labels.items()}
         classes = classes if names is None else len(names)
     else:
-        names, labels = numbered(
-            {part: list(map(str, found.tolist())) for part, (_, found) in read.items()}, where=path
-        )
+        texts = {part: list(map(str, array.tolist())) for part, array in labels.items()}
+        names, targets = numbered(texts, where=path)
         classes = len(names)
-    return Raw(**{part: (images[part], labels[part]) for part in parts}, classes=classes, names=names)
+    return Raw(**{part: (images[part], targets[part]) for part in parts}, classes=classes, names=names)
 
 
-def _read_shards(shards: list[Path], image: str | None, label: str | None) -> tuple[Tensor, Labels]:
-    images: list[Tensor] = []
-    labels: list[Labels] = []
-    for shard in shards:
-        table = _opened(shard)
-        image_column = _column(table.column_names, "image", image, shard)
-        label_column = _column(table.column_names, "label", label, shard)
-        images += [
-            decoded(content, where=f"{shard} row {row}")
-            for row, content in enumerate(_contents(table[image_column], shard, image_column))
-        ]
-        labels.append(_labels(table[label_column], shard, label_column))
-    return stacked(images), np.concatenate(labels)
+def _columns(table: Any, shard: Path, image: str | None, label: str | None) -> tuple[list[Tensor], Labels]:
+    """The images and the labels of one file."""
+    images, labels = (
+        _column(table.column_names, key, given, shard) for key, given in (("image", image), ("label", label))
+    )
+    contents = enumerate(_contents(table[images], shard, images))
+    pictures = [decoded(content, where=f"{shard} row {row}") for row, content in contents]
+    return pictures, _labels(table[labels], shard, labels)
 
 
 def _parquet() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as cause:
-        wanted = "the package pyarrow to read parquet files"
         mend = "type pip install 'ult_lightning[parquet]'"
-        raise data_fault("parquet", "no pyarrow", wanted, mend) from cause
+        raise data_fault("parquet", "no pyarrow", "the package pyarrow to read parquet files", mend) from cause
     return pyarrow.parquet
 
 
@@ -118,8 +116,7 @@ def _opened(shard: Path) -> Any:
     try:
         return parquet.read_table(shard)
     except (OSError, ValueError) as cause:  # pyarrow's own errors are subclasses of these
-        mend = "fetch the file again"
-        raise data_fault(str(shard), str(cause), "a parquet file", mend) from cause
+        raise data_fault(str(shard), str(cause), "a parquet file", "fetch the file again") from cause
 
 
 def _column(present: list[str], key: str, given: str | None, shard: Path) -> str:
@@ -140,42 +137,36 @@ def _column(present: list[str], key: str, given: str | None, shard: Path) -> str
 
 
 def _contents(column: Any, shard: Path, name: str) -> Iterator[bytes]:
-    import pyarrow
-    import pyarrow.compute
+    from pyarrow import compute, types
 
-    row = 0
-    for chunk in column.chunks:
-        if pyarrow.types.is_struct(chunk.type) and chunk.type.get_field_index("bytes") >= 0:
-            chunk = pyarrow.compute.struct_field(chunk, "bytes")
-        if not (pyarrow.types.is_binary(chunk.type) or pyarrow.types.is_large_binary(chunk.type)):
-            mend = "encode the images, for example as PNG"
-            raise data_fault(str(shard), f"{name} of type {chunk.type}", "encoded bytes", mend)
-        for cell in chunk:
-            content = cell.as_py()
-            if content is None:
-                where = f"{shard} row {row}"
-                raise data_fault(where, "no bytes", "an encoded image", "embed the image in the file")
-            yield content
-            row += 1
+    if types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = compute.struct_field(column, "bytes")
+    if not (types.is_binary(column.type) or types.is_large_binary(column.type)):
+        mend = "encode the images, for example as PNG"
+        raise data_fault(str(shard), f"{name} of type {column.type}", "encoded bytes", mend)
+    for row, cell in enumerate(column):
+        content = cell.as_py()
+        if content is None:
+            raise data_fault(f"{shard} row {row}", "no bytes", "an encoded image", "embed the image in the file")
+        yield content
 
 
 def _labels(column: Any, shard: Path, name: str) -> Labels:
     """The labels (n,) of one file, integers or text."""
-    import pyarrow
+    from pyarrow import types
 
-    types = pyarrow.types
     if types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     text = types.is_string(column.type) or types.is_large_string(column.type)
     if not (text or types.is_integer(column.type)) or column.null_count:
         got = f"{name} of type {column.type} with {column.null_count} empty cells"
         raise data_fault(str(shard), got, "integers or text in every row", "give each image its class")
-    found: Labels = np.asarray(column.to_pylist(), dtype=object if text else np.int64)
-    if not text and len(found) and found.min() < 0:
-        row = int(found.argmin())
+    labels: Labels = np.asarray(column.to_pylist(), dtype=object if text else np.int64)
+    if not text and len(labels) and labels.min() < 0:
+        row = int(labels.argmin())
         mend = "drop the unlabelled images, or move a split that has no labels elsewhere"
-        raise data_fault(f"{shard} row {row}", f"label {found[row]}", "labels of 0 or more", mend)
-    return found
+        raise data_fault(f"{shard} row {row}", f"label {labels[row]}", "labels of 0 or more", mend)
+    return labels
 
 
 def _class_names(shard: Path, label: str | None) -> tuple[str, ...] | None:
@@ -188,16 +179,3 @@ def _class_names(shard: Path, label: str | None) -> tuple[str, ...] | None:
         return tuple(map(str, features[next(name for name in known if name in features)]["names"]))
     except (KeyError, TypeError, ValueError, StopIteration, OSError):
         return None
-
-
-def _cifar10_jpeg(data_dir: Path) -> Raw:
-    return _read_parquet(data_dir, path=data_dir / "cifar10_jpeg", classes=10)
-
-
-def _cifar10_jpeg_files(data_dir: Path) -> list[Path]:
-    return _parquet_files(data_dir, path=data_dir / "cifar10_jpeg")
-
-
-TASKS.add(
-    "cifar10_jpeg", Source("cifar10_jpeg", "cifar10", _cifar10_jpeg, _cifar10_jpeg_files, augmentation="crop_flip")
-)

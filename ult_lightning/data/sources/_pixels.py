@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ult_lightning.base import canonical
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, data_fault
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,11 +29,10 @@ def decoded(content: bytes | Path, *, where: str) -> Tensor:
     """One encoded image as uint8 (c, 32, 32): c 1 for grey files, else 3; of several frames the first.
 
     8 bits stay as they are, 1 bit is 0 or 255, a palette gives its colours, 16 bits are divided by 257 and rounded (12
-    bits fill the range alike), floats in [0, 1] are multiplied by 255 and rounded, transparency lies on white, and other
-    colour spaces are converted as Pillow does it.
+    bits fill the range alike), floats in [0, 1] are multiplied by 255 and rounded, transparency lies on white, and
+    other colour spaces are converted as Pillow does it.
 
-    Raises:
-        DataError: it is no image, or its pixels have no such rule; `where` says which one.
+    Raises DataError: it is no image, or its pixels have no such rule; `where` says which one.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -88,8 +87,8 @@ def _on_white(image: Image) -> Levels:
 
     grey = image.mode in ("1", "L", "LA")
     white = images.new("RGBA", image.size, (255, 255, 255, 255))
-    found = np.array(images.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
-    return found[..., 0] if grey else found
+    pixels = np.array(images.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+    return pixels[..., 0] if grey else pixels
 
 
 def stacked(images: Iterable[Tensor]) -> Tensor:

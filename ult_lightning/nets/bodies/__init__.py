@@ -4,7 +4,7 @@ from ult_lightning.nets.bodies import conv as conv
 from ult_lightning.nets.bodies import lenet as lenet
 from ult_lightning.nets.bodies import resnet as resnet
 from ult_lightning.nets.bodies import torchvision as torchvision
-from ult_lightning.nets.bodies.base import NETS, Net
+from ult_lightning.nets.bodies.body import NETS, Net
 from ult_lightning.nets.bodies.chains import Chain, fold_chain
 from ult_lightning.nets.bodies.stack import parse_layer
 

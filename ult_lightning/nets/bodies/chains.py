@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ult_lightning.base import Options, fault, option
-from ult_lightning.nets.bodies.base import NETS, Net, Shape
+from ult_lightning.nets.bodies.body import NETS, Net, Shape
 
 Weights = tuple[Tensor, Tensor | None]
 Stage = tuple[str, bool, Sequence[int]]
@@ -43,11 +43,11 @@ class Chain(nn.Module):
 
     def weights(self) -> list[tuple[bool, list[Weights]]]:
         """Per stage: whether it is pointwise, and its (weight (o, i), bias (o,)) pairs."""
-        found = []
+        stages = []
         for name, pointwise in self.order:
             layers: Any = getattr(self, name)
-            found.append((pointwise, [(layer.weight.flatten(1), layer.bias) for layer in layers]))
-        return found
+            stages.append((pointwise, [(layer.weight.flatten(1), layer.bias) for layer in layers]))
+        return stages
 
     def forward(self, x: Tensor) -> Tensor:
         return _run(self.weights(), x) / (self.gain * self.feature_scale)

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import nn
 
 from ult_lightning.base import Options, fault, option
-from ult_lightning.nets.bodies.base import NETS, Net, Shape, ToMap, Trunk, WidthOptions, norm_layer
+from ult_lightning.nets.bodies.body import NETS, Net, Shape, ToMap, Trunk, WidthOptions, norm_layer
 
 Channels = Sequence[int | Literal["M"]]
 _PRESETS: dict[str, Channels] = {

@@ -6,7 +6,7 @@ import math
 
 from torch import nn
 
-from ult_lightning.nets.bodies.base import NETS, Net, Shape, WidthOptions, norm_layer
+from ult_lightning.nets.bodies.body import NETS, Net, Shape, WidthOptions, norm_layer
 
 
 def lenet_300_100(options: WidthOptions, *, norm: str, bias: bool, shape: Shape) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ult_lightning.base import NoOptions
-from ult_lightning.nets.bodies.base import NETS, Net, Shape, ToMap, give_biases, replace_norms
+from ult_lightning.nets.bodies.body import NETS, Net, Shape, ToMap, give_biases, replace_norms
 
 
 def resnet18(options: NoOptions, *, norm: str, bias: bool, shape: Shape) -> nn.Module:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ult_lightning.base import Options, fault, option
-from ult_lightning.nets.bodies.base import NETS, Net, norm_layer
+from ult_lightning.nets.bodies.body import NETS, Net, norm_layer
 
 Shape = tuple[int, ...]
 

@@ -8,10 +8,12 @@ import torch
 from torch import fx, nn
 
 from ult_lightning.base import Options, UltError, fault, option, unknown
-from ult_lightning.nets.bodies.base import NETS, Net, Shape, ToMap, Trunk, give_biases, replace_norms
+from ult_lightning.nets.bodies.body import NETS, Net, Shape, ToMap, Trunk, give_biases, replace_norms
 
-_WITHOUT_AUXILIARY = {"googlenet": {"init_weights": False, "aux_logits": False},
-                      "inception_v3": {"init_weights": False, "aux_logits": False}}  # fmt: skip
+_WITHOUT_AUXILIARY = {
+    "googlenet": {"init_weights": False, "aux_logits": False},
+    "inception_v3": {"init_weights": False, "aux_logits": False},
+}
 _POOLS = (nn.AdaptiveAvgPool2d, nn.AvgPool2d, nn.Dropout, nn.Identity, nn.Flatten)
 
 

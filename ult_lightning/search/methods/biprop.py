@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ult_lightning.search.methods.base import METHODS, TrainingOptions
+from ult_lightning.search.methods.method import METHODS, TrainingOptions
 from ult_lightning.search.methods.scores import ScoreLearner
 from ult_lightning.tickets import Subnetwork
 

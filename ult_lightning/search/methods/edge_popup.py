@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ult_lightning.search.methods.base import METHODS, TrainingOptions
+from ult_lightning.search.methods.method import METHODS, TrainingOptions
 from ult_lightning.search.methods.scores import ScoreLearner
 
 

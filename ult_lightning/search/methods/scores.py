@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ult_lightning.nets import draw_uniform, maskable
-from ult_lightning.search.methods.base import Learner, select
+from ult_lightning.search.methods.method import Learner, select
 from ult_lightning.tickets import Mask, Subnetwork
 
 
@@ -55,13 +55,14 @@ class Scores(nn.Module):
 
     mask: Tensor
     scratch: Tensor
+    values: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], bound: float, *, seed: int, name: str) -> None:
         super().__init__()
         self.bound = bound
         unit = 2.0 * draw_uniform(seed, "scores", name, math.prod(shape)) - 1.0
         self.scores = nn.Parameter(torch.from_numpy((bound * unit).astype(np.float32)).view(shape))
-        self.values: Tensor | None = None
+        self.register_buffer("values", None, persistent=False)
         self.register_buffer("mask", torch.ones(shape, dtype=torch.bool), persistent=False)
         # memory that each step would ask for anew
         self.register_buffer("scratch", torch.empty(shape), persistent=False)
@@ -99,12 +100,10 @@ class ScoreLearner(Learner):
         """Recomputes every mask from the present scores."""
         if self.pooled:
             ranks = {name: layer.scores.abs() / layer.bound for name, layer in self.layers.items()}
-            for name, mask in select(ranks, self.kept, pooled=True).items():
-                self.layers[name].mask = mask
-            return
-        for name, layer in self.layers.items():
-            magnitudes = {name: torch.abs(layer.scores, out=layer.scratch)}
-            layer.mask = select(magnitudes, self.kept, pooled=False)[name]
+        else:
+            ranks = {name: torch.abs(layer.scores, out=layer.scratch) for name, layer in self.layers.items()}
+        for name, mask in select(ranks, self.kept, pooled=self.pooled).items():
+            self.layers[name].mask = mask
 
     def subnetwork(self) -> Subnetwork:
         """The present mask."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ult_lightning.base import UltError, option
 from ult_lightning.nets import Mother, evaluating, maskable
-from ult_lightning.search.methods.base import METHODS, Loss, Scorer, ScoringOptions, select
+from ult_lightning.search.methods.method import METHODS, Loss, Scorer, ScoringOptions, select
 from ult_lightning.tickets import Mask, Subnetwork
 
 
@@ -55,8 +55,8 @@ class Snip(Scorer):
                 parameter.requires_grad_(True)
             try:
                 for batch in batches:
-                    found = torch.autograd.grad(loss(mother, batch), list(parameters.values()))
-                    for name, gradient in zip(parameters, found, strict=True):
+                    of_batch = torch.autograd.grad(loss(mother, batch), list(parameters.values()))
+                    for name, gradient in zip(parameters, of_batch, strict=True):
                         gradients[name] = gradients[name] + gradient if name in gradients else gradient
             finally:
                 for name, parameter in parameters.items():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ult_lightning.base import UltError, option
 from ult_lightning.nets import Mother, maskable
-from ult_lightning.search.methods.base import METHODS, Loss, Scorer, ScoringOptions, select
+from ult_lightning.search.methods.method import METHODS, Loss, Scorer, ScoringOptions, select
 from ult_lightning.tickets import Mask, Subnetwork
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -36,6 +38,19 @@ def top_k_mask(magnitudes: Tensor, k: int) -> Tensor:
     return mask
 
 
+def top_k_masks(magnitudes: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:
+    """``top_k_mask`` of each tensor with its count; several of one device are done together."""
+    some = [i for i, (m, k) in enumerate(zip(magnitudes, counts, strict=True)) if 0 < k < m.numel()]
+    if any(magnitudes[i].device.type == "cpu" or magnitudes[i].dtype != torch.float32 for i in some) or not some:
+        return [top_k_mask(m, k) for m, k in zip(magnitudes, counts, strict=True)]
+    masks = [m if i in some else top_k_mask(m, k) for i, (m, k) in enumerate(zip(magnitudes, counts, strict=True))]
+    for i, mask in zip(
+        some, top_k_masks_on_device([magnitudes[i] for i in some], [counts[i] for i in some]), strict=True
+    ):
+        masks[i] = mask
+    return masks
+
+
 def _kth_largest(flat: Tensor, k: int) -> tuple[Tensor, int]:
     """The k-th largest entry of a vector of floats >= 0, and how many entries are at least as large.
 
@@ -54,27 +69,43 @@ def _kth_largest(flat: Tensor, k: int) -> tuple[Tensor, int]:
 
 
 def top_k_mask_on_device(magnitudes: Tensor, k: int) -> Tensor:
-    """What ``top_k_mask`` gives, for 0 < k <= n float32 entries, without a value that the host waits for.
+    """What ``top_k_mask`` gives, for 0 < k <= n, without a value that the host waits for."""
+    if magnitudes.dtype == torch.float32:
+        return top_k_masks_on_device([magnitudes], [k])[0]
+    order = magnitudes.reshape(-1).argsort(descending=True, stable=True)
+    flat = torch.zeros(len(order), dtype=torch.bool, device=magnitudes.device)
+    return flat.scatter_(0, order[:k], True).view(magnitudes.shape)
 
-    The k-th largest bit pattern is found in two histograms, of its upper 15 and its lower 16 bits.
+
+def top_k_masks_on_device(magnitudes: Sequence[Tensor], counts: Sequence[int]) -> list[Tensor]:
+    """What ``top_k_mask`` gives for each of several float32 tensors of one device and its count 0 < k <= n, in few launches.
+
+    The k-th largest bit pattern of each is found in two histograms, of its upper 15 and its lower 16 bits; the host waits for
+    no value.
     """
-    flat = magnitudes.reshape(-1).contiguous()
-    pattern = flat.view(torch.int32)
-    upper, lower = (pattern >> 16).long(), (pattern & 0xFFFF).long()
-    wanted = torch.full((1,), k, device=flat.device)
-    high, above = _bucket_of(upper, torch.ones_like(upper), wanted, _BUCKETS)
-    low, above_low = _bucket_of(lower, (upper == high).long(), wanted - above, _LOW_BUCKETS)
-    threshold = (high << 16) + low
+    device = magnitudes[0].device
+    sizes = [m.numel() for m in magnitudes]
+    owner = torch.cat([torch.full((n,), i, device=device) for i, n in enumerate(sizes)])
+    wanted = torch.cat([torch.full((1, 1), k, device=device) for k in counts])
+    pattern = torch.cat([m.reshape(-1) for m in magnitudes]).view(torch.int32)
+    upper = pattern >> 16
+    high, above = _buckets_of(owner, upper, torch.ones_like(upper), wanted, _BUCKETS)
+    in_bucket = (upper == high.view(-1)[owner]).int()
+    low, above_low = _buckets_of(owner, pattern & 0xFFFF, in_bucket, wanted - above, _LOW_BUCKETS)
+    threshold = ((high << 16) + low).view(-1)[owner]
     ties = pattern == threshold
-    missing = wanted - above - above_low
-    mask = (pattern > threshold) | (ties & (ties.cumsum(0) <= missing))
-    return mask.view(magnitudes.shape)
+    rank = ties.cumsum(0)  # over all tensors: what lies before a tensor counts as its own missing ones
+    before = torch.stack([torch.zeros_like(rank[0]), *(rank[end - 1] for end in accumulate(sizes[:-1]))])
+    missing = (wanted - above - above_low).view(-1) + before
+    mask = (pattern > threshold) | (ties & (rank <= missing[owner]))
+    return [part.view(m.shape) for part, m in zip(torch.split(mask, sizes), magnitudes, strict=True)]
 
 
-def _bucket_of(values: Tensor, counted: Tensor, k: Tensor, buckets: int) -> tuple[Tensor, Tensor]:
-    """The bucket of the k-th largest of the counted values (1,), and how many lie in higher buckets (1,)."""
-    counts = torch.zeros(buckets, dtype=torch.int64, device=values.device).scatter_add_(0, values, counted)
-    from_top = counts.flip(0).cumsum(0)
-    place = (from_top < k).sum().view(1)
-    above = torch.where(place > 0, from_top.gather(0, (place - 1).clamp(min=0)), 0)
+def _buckets_of(owner: Tensor, values: Tensor, counted: Tensor, k: Tensor, buckets: int) -> tuple[Tensor, Tensor]:
+    """For each owner (of n), the bucket (n, 1) of its k-th largest (n, 1) counted value; how many lie in higher ones (n, 1)."""
+    table = torch.zeros(len(k) * buckets, dtype=torch.int32, device=values.device)
+    table.scatter_add_(0, owner * buckets + values, counted)
+    from_top = table.view(len(k), buckets).flip(1).cumsum(1)
+    place = (from_top < k).sum(1, keepdim=True)
+    above = torch.where(place > 0, from_top.gather(1, (place - 1).clamp(min=0)), 0)
     return buckets - 1 - place, above

@@ -10,8 +10,8 @@ from torch import nn
 from ult_lightning.base import Options, option
 from ult_lightning.nets import INITS
 from ult_lightning.search.objectives._heads import random_head
-from ult_lightning.search.objectives.base import OBJECTIVES
 from ult_lightning.search.objectives.joint import Joint
+from ult_lightning.search.objectives.objective import OBJECTIVES
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ult_lightning.search.objectives._heads import seeded_head
-from ult_lightning.search.objectives.base import OBJECTIVES, Objective
+from ult_lightning.search.objectives.objective import OBJECTIVES, Objective
 
 
 @OBJECTIVES.register("joint")

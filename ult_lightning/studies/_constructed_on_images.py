@@ -6,21 +6,20 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ult_lightning.nets import INITS
-from ult_lightning.studies._study import STUDIES, Axes, Found, Options, Point, Study
-from ult_lightning.tickets import InputSpec, MotherSpec
-
-if TYPE_CHECKING:
-    from ult_lightning.data import Task
-    from ult_lightning.tickets import Ticket
+from ult_lightning.construct import monomials, polynomial_ticket
+from ult_lightning.data import TaskSpec, load_task
+from ult_lightning.nets import INITS, adapt
+from ult_lightning.studies._study_runner import STUDIES, Axes, Options, Point, Result, Study
+from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
+from ult_lightning.transfer import transfer
 
 EXACT, TICKET = "exact monomials", "constructed ticket"
-_SHAPE = (3, 32, 32)
 
 
 class ExactMonomials(nn.Module):
@@ -28,8 +27,6 @@ class ExactMonomials(nn.Module):
 
     def __init__(self, fed: InputSpec, degree: int) -> None:
         super().__init__()
-        from ult_lightning.construct import monomials
-
         assert fed.pool is not None
         self.spec = MotherSpec("exact monomials", norm="none", input=fed)
         powers = monomials(fed.pool**2, degree)
@@ -39,8 +36,6 @@ class ExactMonomials(nn.Module):
         self.register_buffer("places", torch.tensor(padded))
 
     def forward(self, x: Tensor) -> Tensor:
-        from ult_lightning.nets import adapt
-
         u = 0.5 * (1.0 + adapt(x, self.spec.input).mean(1).flatten(1))  # (b, d)
         u = torch.cat([u, torch.ones_like(u[:, :1])], 1)
         places: Any = self.places
@@ -56,81 +51,58 @@ class ExactMonomials(nn.Module):
 
 
 def _points(options: Options, data: Mapping[str, Any]) -> Iterator[Point]:
-    for seed in options["seeds"]:
+    @cache
+    def task(name: str, seed: int) -> Any:
+        return load_task(replace(TaskSpec.parse(name), train_limit=options["train_limit"] or None), seed=seed, **data)
 
-        @cache
-        def load(name: str, seed: int = seed) -> Task:
-            from ult_lightning.data import TaskSpec, load_task
-
-            spec = replace(TaskSpec.parse(name), train_limit=options["train_limit"] or None)
-            return load_task(spec, seed=seed, **data)
-
-        for pool in options["pools"]:
-            fed = InputSpec(_SHAPE, range="unit", adapter=f"crop{options['crop']}pool{pool}")
-            made = {"degree": options["degree"], "eps": options["eps"], "init": options["init"]}
-            ticket = cache(partial(_construct, fed, seed=seed, **made))
-            for name in options["tasks"]:
-                science = {"task": name, "train_limit": options["train_limit"], "input": fed.to_dict(),
-                           "lambdas": list(options["lambdas"]), "degree": options["degree"]}  # fmt: skip
-                for kind in (EXACT, TICKET):
-                    network = partial(_exact, fed, options["degree"]) if kind == EXACT else ticket
-                    own = {} if kind == EXACT else made
-                    metric = f"accuracy_{name}"
-                    measure = partial(_measured, network, partial(load, name), options["lambdas"], pool, metric)
-                    yield Point(kind, seed, {**science, **own}, (metric,), measure)
+    chosen = {name: options[name] for name in ("degree", "eps", "init")}
+    for seed, pool in product(options["seeds"], options["pools"]):
+        fed = InputSpec((3, 32, 32), range="unit", adapter=f"crop{options['crop']}pool{pool}")
+        exact = partial(ExactMonomials, fed, options["degree"])
+        ticket = cache(partial(polynomial_ticket, pool**2, **chosen, seed=seed, input=fed))
+        for name in options["tasks"]:
+            same = {name: options[name] for name in ("train_limit", "lambdas", "degree")}
+            science = {"task": name, "input": fed.to_dict(), **same}
+            metric = f"accuracy_{name}"
+            for series, make, own in ((EXACT, exact, {}), (TICKET, ticket, chosen)):
+                measure = partial(_measured, make, partial(task, name, seed), list(options["lambdas"]), pool, metric)
+                yield Point(series, seed, {**science, **own}, (metric,), measure)
 
 
-def _construct(fed: InputSpec, *, degree: int, eps: float, init: str, seed: int) -> tuple[nn.Module, Ticket]:
-    from ult_lightning.construct import polynomial_ticket
-
-    assert fed.pool is not None
-    ticket = polynomial_ticket(fed.pool**2, degree, eps, init=init, seed=seed, input=fed)
-    return ticket.network(), ticket
-
-
-def _exact(fed: InputSpec, degree: int) -> tuple[nn.Module, None]:
-    return ExactMonomials(fed, degree), None
-
-
-def _measured(made: Any, load: Any, lambdas: list[float], pool: int, metric: str) -> Found:
+def _measured(make: Any, load: Any, lambdas: list[float], pool: int, metric: str) -> Result:
     """The test accuracy of a ridge head, its penalty chosen on validation."""
-    from ult_lightning.transfer import transfer
-
-    network, ticket = made()
-    task = load()
-    result = transfer(network, task, head="ridge", options={"lambdas": lambdas})
+    made = make()
+    ticket = made if isinstance(made, Ticket) else None
+    network: Any = made if ticket is None else ticket.network()
+    result = transfer(network, load(), head="ridge", options={"lambdas": lambdas})
+    fit = result.fit
     extra: dict[str, Any] = {
         "seconds": result.seconds["total"],
         "seconds_of": dict(result.seconds),
         "features": network.dim,
-        "hyper": result.fit.hyper,
-        "valid_accuracy": result.fit.valid_accuracy,
-        "n_valid": result.fit.n_valid,
+        "hyper": fit.hyper,
+        "valid_accuracy": fit.valid_accuracy,
+        "n_valid": fit.n_valid,
     }
     if ticket is not None:
-        certificate = ticket.provenance["certificate"]
         layers = [shape for name, shape in ticket.mask.shapes.items() if name.endswith("weight")]
         extra |= {
             "kept": ticket.mask.kept,
             "total": ticket.mask.total,
             "density": ticket.density,
-            "certificate": certificate["bound"],
+            "certificate": ticket.provenance["certificate"]["bound"],
             "construct_seconds": ticket.provenance["seconds"],
             "mother_units": sum(shape[0] for shape in layers),
             "units": network.compact.units,
         }
-    head = result.fit.head
-    return Found(
-        {metric: result.accuracy},
-        pool,
-        result.n_test,
-        extra=extra,
-        ticket=None if ticket is None else ticket.id,
-        n_train=result.fit.n_train,
-        unit="fraction",
-        trained="head",
-        parameters_trained=head.weight.numel() + head.bias.numel(),
-    )
+    shared = {
+        "ticket": None if ticket is None else ticket.id,
+        "n_train": fit.n_train,
+        "unit": "fraction",
+        "trained": "head",
+        "parameters_trained": fit.head.weight.numel() + fit.head.bias.numel(),
+    }
+    return Result({metric: result.accuracy}, pool, result.n_test, extra=extra, shared=shared)
 
 
 STUDIES.add(

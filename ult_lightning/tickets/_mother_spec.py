@@ -8,6 +8,7 @@ import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Literal
 
 from ult_lightning.base import UltError, canonical_json, fault
@@ -27,20 +28,17 @@ class TicketError(UltError):
     """A ticket, or a part of one, that cannot be what it claims to be."""
 
 
-def wrong(argument: str, got: object, wanted: str, mend: str = "") -> TicketError:
-    """`base.fault` as a TicketError."""
-    error = fault(argument, got, wanted, mend, error=TicketError)
-    assert isinstance(error, TicketError)
-    return error
+wrong = partial(fault, error=TicketError)
+"""The `base.fault` of this room, for the caller to raise."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """What a mother is fed with.
 
-    `shape`: (c, h, w) of one image. `range`: "standardized" (per channel, with the statistics of the task's
-    training split) or "unit" (values in [0, 1]). `adapter`: "none", "pool<H>": average pooling to H x H
-    pixels before the first layer, or "crop<S>pool<H>": the same of the central S x S pixels.
+    `shape`: (c, h, w) of one image. `range`: "standardized" (per channel, with the statistics of the task's training
+    split) or "unit" (values in [0, 1]). `adapter`: "none", "pool<H>": average pooling to H x H pixels before the first
+    layer, or "crop<S>pool<H>": the same of the central S x S pixels.
 
     Raises TicketError for anything else.
     """
@@ -59,8 +57,7 @@ class InputSpec:
         if crop is not None and crop > side:
             raise wrong("input.adapter", self.adapter, f"a crop of at most {side}")
         if pool > (crop or side):
-            wanted = f"a pool of at most {crop or side}"
-            raise wrong("input.adapter", self.adapter, wanted, "pooling never enlarges")
+            raise wrong("input.adapter", self.adapter, f"a pool of at most {crop or side}", "pooling never enlarges")
 
     def _sides(self) -> tuple[int | None, int] | None:
         match = _ADAPTER.fullmatch(self.adapter)
@@ -69,14 +66,12 @@ class InputSpec:
     @property
     def crop(self) -> int | None:
         """The side of the central square that is cut out before pooling, None for the whole image."""
-        sides = self._sides()
-        return None if sides is None else sides[0]
+        return (self._sides() or (None, None))[0]
 
     @property
     def pool(self) -> int | None:
         """The side that images are average-pooled to, None where they are not."""
-        sides = self._sides()
-        return None if sides is None else sides[1]
+        return (self._sides() or (None, None))[1]
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form: `InputSpec.from_dict` reads it back."""
@@ -92,9 +87,9 @@ class InputSpec:
 class MotherSpec:
     """One random network, described so that anybody can draw it again.
 
-    `net`: the name of the architecture, with its `options` (JSON values). `norm`: "batch" (statistics stored in
-    the ticket), "layer" (stateless) or "none". `init`: the name of the weight init. `scale_fan`: the density the
-    init's scale is corrected for, or None. `bias`: "none", "zeros" or "nonzero". `seed`: 0 <= seed < 2**63.
+    `net`: the name of the architecture, with its `options` (JSON values). `norm`: "batch" (statistics stored in the
+    ticket), "layer" (stateless) or "none". `init`: the name of the weight init. `scale_fan`: the density the init's
+    scale is corrected for, or None. `bias`: "none", "zeros" or "nonzero". `seed`: 0 <= seed < 2**63.
 
     Names of nets and inits are checked where they are registered, everything else here: raises TicketError.
 
@@ -116,7 +111,7 @@ class MotherSpec:
         object.__setattr__(self, "options", json_mapping("options", self.options))
         one_of("norm", self.norm, NORMS)
         _text("init", self.init)
-        object.__setattr__(self, "scale_fan", _share("scale_fan", self.scale_fan))
+        object.__setattr__(self, "scale_fan", _density("scale_fan", self.scale_fan))
         one_of("bias", self.bias, BIASES)
         seed = whole("seed", self.seed)
         if not 0 <= seed < _SEED_END:
@@ -130,16 +125,8 @@ class MotherSpec:
 
     def to_dict(self) -> dict[str, Json]:
         """The JSON form: `MotherSpec.from_dict` reads it back."""
-        return {
-            "net": self.net,
-            "options": json.loads(canonical_json(self.options)),
-            "norm": self.norm,
-            "init": self.init,
-            "scale_fan": self.scale_fan,
-            "bias": self.bias,
-            "seed": self.seed,
-            "input": self.input.to_dict(),
-        }
+        own = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {**own, "options": json.loads(canonical_json(self.options)), "input": self.input.to_dict()}
 
     @classmethod
     def from_dict(cls, source: Mapping[str, Json]) -> MotherSpec:
@@ -194,7 +181,7 @@ def _text(argument: str, got: object) -> None:
         raise wrong(argument, got, "a name")
 
 
-def _share(argument: str, got: object) -> float | None:
+def _density(argument: str, got: object) -> float | None:
     if got is None:
         return None
     number = not isinstance(got, bool) and isinstance(got, (int, float))

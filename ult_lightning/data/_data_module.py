@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from pytorch_lightning import LightningDataModule
 
 from ult_lightning.base import without_repeats
 from ult_lightning.data._augment import Range
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, data_fault
 from ult_lightning.data._load import load_task
-from ult_lightning.data._spec import TaskSpec
 from ult_lightning.data._stream import Mixing, TaskBatches, TaskStream
 from ult_lightning.data._task import Part, Task
+from ult_lightning.data._task_spec import TaskSpec
 
 
 class TaskDataModule(LightningDataModule):
@@ -24,11 +25,11 @@ class TaskDataModule(LightningDataModule):
     latter, `seed` also shuffles. Data moves once to the device of the Trainer, so there are no workers, and nothing is
     kept in a checkpoint, since the batches of an epoch depend on its number alone.
 
-    A training batch is a list of `TaskBatch` (x, y, task), any other batch a single one. Of several devices, each trains
-    on its own equal part of each batch (`batch_size` is that of all together) and evaluates on all images, so that what
-    each of them measures is the measure. A policy or mixing that is none, and batches that the devices cannot share,
-    raise DataError when training starts. `validation`: whether training is interrupted to validate. `range` is that of all
-    images.
+    A training batch is a list of `TaskBatch` (x, y, task), any other batch a single one. Of several devices, each
+    trains on its own equal part of each batch (`batch_size` is that of all together) and evaluates on all images, so
+    that what each of them measures is the measure. A policy or mixing that is none, and batches that the devices cannot
+    share, raise DataError when training starts. `validation`: whether training is interrupted to validate. `range` is
+    that of all images.
     """
 
     def __init__(
@@ -51,43 +52,40 @@ class TaskDataModule(LightningDataModule):
         super().__init__()
         if isinstance(tasks, (str, Mapping)) or not tasks:
             raise data_fault("tasks", tasks, "a list of at least one task", "such as ['mnist5k']")
-        self._wanted = tuple(tasks)
-        self._reading: dict[str, Any] = {
-            "seed": seed,
-            "data_dir": data_dir,
-            "cache_dir": cache_dir,
-            "download": download,
-            "notice": None if notice is None else without_repeats(notice),
-        }
-        self._training: dict[str, Any] = {
-            "batch_size": batch_size,
-            "mixing": mixing,
-            "seed": seed,
-            "steps_per_epoch": steps_per_epoch,
-            "augment": augment,
-        }
+        self._given = tuple(tasks)
+        self._load = partial(load_task, seed=seed, data_dir=data_dir, cache_dir=cache_dir, download=download)
+        self._notice = None if notice is None else without_repeats(notice)
+        self._stream = partial(
+            TaskStream,
+            batch_size=batch_size,
+            mixing=mixing,
+            seed=seed,
+            steps_per_epoch=steps_per_epoch,
+            augment=augment,
+            range=range,
+        )
         self.range: Range = range
         self._eval_batch_size, self._validation = eval_batch_size, validation
-        loaded = tuple(task for task in self._wanted if isinstance(task, Task))
-        self.tasks: tuple[Task, ...] = loaded if len(loaded) == len(self._wanted) else ()
+        loaded = tuple(task for task in self._given if isinstance(task, Task))
+        self.tasks: tuple[Task, ...] = loaded if len(loaded) == len(self._given) else ()
 
     @property
     def steps_per_epoch(self) -> int:
         """The length of the training stream; raises DataError while the tasks are not loaded."""
-        return len(TaskStream(self._loaded(), range=self.range, **self._training))
+        return len(self._stream(self._loaded()))
 
     def prepare_data(self) -> None:
         """Download and prepare what is not there yet, once per machine."""
-        for task in self._wanted:
+        for task in self._given:
             if not isinstance(task, Task):
-                load_task(task, **self._reading)
+                self._load(task, notice=self._notice)
 
     def setup(self, stage: str | None = None) -> None:
         """Load the tasks (once) and move them to the device of the Trainer."""
         rank, _ = self._place()
-        reading = self._reading if rank == 0 else {**self._reading, "notice": None}
+        notice = self._notice if rank == 0 else None
         loaded = self.tasks or tuple(
-            task if isinstance(task, Task) else load_task(task, **reading) for task in self._wanted
+            task if isinstance(task, Task) else self._load(task, notice=notice) for task in self._given
         )
         device = "cpu" if self.trainer is None else self.trainer.strategy.root_device
         self.tasks = tuple(task.to(device) for task in loaded)
@@ -95,8 +93,7 @@ class TaskDataModule(LightningDataModule):
     def train_dataloader(self) -> TaskStream:
         """The training stream, of several devices this one's part of it."""
         rank, world_size = self._place()
-        options = {**self._training, "rank": rank, "world_size": world_size}
-        return TaskStream(self._loaded(), range=self.range, **options)
+        return self._stream(self._loaded(), rank=rank, world_size=world_size)
 
     def val_dataloader(self) -> list[TaskBatches]:
         """One loader per task over its validation part; none without `validation`."""

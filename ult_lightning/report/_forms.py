@@ -19,8 +19,8 @@ _SIGNS = {"±": r"$\pm$", MINUS: "$-$", DASH: "--", "\n": " "}
 _LATEX = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | _WORDS | _SIGNS)
 
 
-def as_text(table: Table, width: int) -> str:
-    """Aligned columns, a heading per target, never wider than `width`; what was trained stands below."""
+def as_text(table: Table, width: int = 110) -> str:
+    """Plain text for a terminal of `width` columns, never wider: a heading per target, what was trained stands below."""
     columns = [column for column in table.printed if not column.wide]
     heads = [[column.heading[row].replace("random_features", "random") for column in columns] for row in (0, 1)]
     blocks = [
@@ -36,7 +36,7 @@ def as_text(table: Table, width: int) -> str:
         out.append("-" * (sum(widths) + len(gap) * (len(widths) - 1)))
         out += [_aligned(columns, row, widths, gap) for row in block]
         out.append("")
-    for sentence in (*table.sentences, _trained(table), *table.warnings, *table.notes):
+    for sentence in (*table.sentences, *table.arms, _trained(table), *table.warnings, *table.notes):
         out += _wrapped(sentence, width, "  ")
     for name, value in (("Command", table.command), ("Machine", table.machine)):
         if value:
@@ -60,7 +60,7 @@ def _trained(table: Table) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """GitHub's Markdown."""
+    """GitHub's Markdown: one table per target, then how to read it, the command and the machine."""
     out: list[str] = []
     for section in table.sections:
         rows = [[column.title for column in table.printed]]
@@ -69,9 +69,9 @@ def as_markdown(table: Table) -> str:
         rule = "|" + "|".join("---" if column.words else "---:" for column in table.printed) + "|"
         out += [f"**{_escaped(section.title)}** ({section.sizes})", "", head, rule, *body, ""]
     out += [" ".join(map(_escaped, table.sentences)), ""]
-    extra = [*table.warnings, *table.notes]
-    if extra:
-        out += [*(f"- {_escaped(sentence)}" for sentence in extra), ""]
+    for listed in (table.arms, (*table.warnings, *table.notes)):
+        if listed:
+            out += [*(f"- {_escaped(sentence)}" for sentence in listed), ""]
     if table.command:
         fence = "```" if "```" not in table.command else "~~~~"
         out += ["Command:", "", f"{fence}sh", table.command, fence, ""]
@@ -81,7 +81,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_latex(table: Table) -> str:
-    """One tabular for a paper, with the rules of booktabs; how to read it stands above as a comment."""
+    """One tabular for a paper, which needs the package booktabs; how to read it stands above as a comment."""
     columns = table.printed
     out = [f"% {sentence}" for sentence in table.sentences]
     out.append(r"\begin{tabular}{" + "".join("l" if column.words else "r" for column in columns) + "}")
@@ -94,7 +94,7 @@ def as_latex(table: Table) -> str:
 
 
 def as_csv(table: Table) -> str:
-    """Unrounded values, one line per target and arm."""
+    """Unrounded values for other programs, one line per target and arm."""
     rows = [
         {name: value for column in table.columns for name, value in column.data(section, line).items()}
         for section in table.sections

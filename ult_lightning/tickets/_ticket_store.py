@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ult_lightning.base import unknown
-from ult_lightning.base._files import check_store
-from ult_lightning.tickets._spec import TicketError
-from ult_lightning.tickets._ticket import Ticket, check_id
-
-if TYPE_CHECKING:
-    from torch import nn
+from ult_lightning.base._store import check_store
+from ult_lightning.tickets._mother_spec import TicketError
+from ult_lightning.tickets._ticket import Module, Ticket, check_id
 
 _SUFFIX = ".ticket"
 
@@ -41,7 +36,7 @@ class TicketStore:
         files = (self.root / "tickets").glob(f"*{_SUFFIX}")
         return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in files if not file.name.startswith(".")))
 
-    def load(self, id: str, *, module: Callable[[], nn.Module] | None = None, verify: bool = True) -> Ticket:
+    def load(self, id: str, *, module: Module | None = None, verify: bool = True) -> Ticket:
         """The ticket of that id, as `Ticket.load`; raises TicketError, with the nearest ids where it is unknown."""
         if not self.has(id):
             raise unknown("ticket id", id, self.ids(), error=TicketError)

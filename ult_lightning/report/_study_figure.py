@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ult_lightning.base import fault, write_bytes, write_text
-from ult_lightning.report._figure import _settings
+from ult_lightning.report._figure import DOTS, as_png, edged, legend_below
 from ult_lightning.report._style import LIGHT, Theme, csv_text
 from ult_lightning.results import Row
 
@@ -27,16 +26,13 @@ _COLUMNS = ("study", "series", "kind", "x", "metric", "value", "seed", "n", "uni
 _FEW_TICKS = 12
 _LABEL_AT = 0.7  # of the way along the diagonal
 _PLAIN = (1e-3, 1e5)  # numbers on an axis are written out inside these limits
-_SHORT, _LONG = (
-    100,
-    2000,
-)  # times the smallest value: axes that need more than powers of ten, and those that need no more
+_SHORT, _LONG = 100, 2000  # times the smallest value: axes that need more than powers of ten, and that need no more
 
 Groups = Mapping[float, Sequence[Row]]
 
 
 class StudyAxes(Protocol):
-    """How a study is drawn, as `compare.Axes`: ``panels`` maps each metric to the label of its y axis."""
+    """How a study is drawn, as `studies.Axes`: ``panels`` maps each metric to the label of its y axis."""
 
     @property
     def x(self) -> str: ...
@@ -59,8 +55,8 @@ class StudyAxes(Protocol):
 def write_study(rows: Sequence[Row], *, axes: StudyAxes, out: str | Path, title: str = "") -> dict[str, Path]:
     """Write STUDY.png (300 dpi) and STUDY.csv into the folder ``out``; returns their paths by file name.
 
-    The rows are those of one study (``compare.run_study``). Lines join medians over seeds; a band reaches from the lowest to
-    the highest seed, and where seeds differ in x too, each of them is a dot. Laws are dashed, published numbers stars.
+    The rows are those of one study (``studies.run_study``). Lines join medians over seeds; a band reaches from the
+    lowest to the highest seed, and where seeds differ in x too, each of them is a dot. Laws are dashed, published numbers stars.
 
     Raises UltError for rows of several studies and where no row has a metric of ``axes.panels``.
     """
@@ -86,19 +82,11 @@ def study_csv(rows: Sequence[Row]) -> str:
 
 
 def study_png(rows: Sequence[Row], axes: StudyAxes, title: str = "", theme: Theme = LIGHT) -> bytes:
-    """The figure as PNG bytes."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     drawable = [row for row in rows if row.metric in axes.panels and "x" in row.extra]
     if not drawable:
         raise fault("rows", len(rows), f"some with the metrics {', '.join(axes.panels)} and an x")
-    out = io.BytesIO()
-    with rc_context({**_settings(theme), "font.size": 8.5}):
-        drawn = _drawn(drawable, len(rows) - len(drawable), axes, title, theme)
-        FigureCanvasAgg(drawn)
-        drawn.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
-    return out.getvalue()
+    missing = len(rows) - len(drawable)
+    return as_png(lambda: _drawn(drawable, missing, axes, title, theme), theme, dpi=_DPI, font_size=8.5)
 
 
 def _drawn(rows: Sequence[Row], missing: int, axes: StudyAxes, title: str, theme: Theme) -> Figure:
@@ -112,9 +100,9 @@ def _drawn(rows: Sequence[Row], missing: int, axes: StudyAxes, title: str, theme
     drawn.get_layout_engine().set(w_pad=0.05, h_pad=0.05, wspace=0.04)  # type: ignore[union-attr, call-arg]
     panels = drawn.subplots(1, len(metrics), squeeze=False, sharey=axes.share_y)[0]
     for panel, metric in zip(panels, metrics, strict=True):
-        found = [row for row in rows if row.metric == metric]
-        _scale(panel, found, axes)
-        _panel(panel, found, axes, looks, theme)
+        shown = [row for row in rows if row.metric == metric]
+        _scale(panel, shown, axes)
+        _panel(panel, shown, axes, looks, theme)
         panel.set_xlabel(axes.x)
         panel.set_ylabel(axes.panels[metric])
         panel.tick_params(labelleft=True)
@@ -140,10 +128,8 @@ def _panel(
         measured = [row for row in mine if row.extra.get("kind") != "law"]
         if axes.cloud:
             points = [(row.extra["x"], row.value) for row in measured]
-            panel.plot(
-                *_columns(points), linestyle="", marker=marker, markersize=4, color=colour, alpha=0.65,
-                markeredgewidth=0, zorder=4,
-            )  # fmt: skip
+            cloud = {**DOTS, "marker": marker, "markersize": 4, "alpha": 0.65}
+            panel.plot(*_columns(points), **cloud, color=colour, zorder=4)
         else:
             _curve(panel, _groups(measured), colour, marker, theme)
     for row in rows:
@@ -161,17 +147,11 @@ def _curve(panel: Axes, groups: Groups, colour: str, marker: str, theme: Theme) 
         y = [row.value for row in rows]
         ranges.append((median(x), median(y), min(y), max(y)))
         if max(x) > min(x):
-            panel.plot(
-                x, y, linestyle="", marker="o", markersize=2.8, color=colour, alpha=0.4, markeredgewidth=0,
-                zorder=3,
-            )  # fmt: skip
+            panel.plot(x, y, **DOTS, markersize=2.8, color=colour, zorder=3)
     x, y, low, high = _columns(sorted(ranges), 4)
     if all(len({row.extra["x"] for row in rows}) == 1 for rows in groups.values()):
         panel.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
-    panel.plot(
-        x, y, color=colour, marker=marker, markersize=4.6, linewidth=1.3, markeredgecolor=theme.paper,
-        markeredgewidth=0.5, zorder=4,
-    )  # fmt: skip
+    panel.plot(x, y, color=colour, marker=marker, markersize=4.6, linewidth=1.3, zorder=4, **edged(theme))
 
 
 def _groups(rows: Sequence[Row]) -> Groups:
@@ -188,15 +168,15 @@ def _columns(points: Sequence[Sequence[float]], width: int = 2) -> list[list[flo
 def _star(panel: Axes, row: Row, theme: Theme) -> None:
     """Somebody else's number, with its source and a note beside it, on the side that has room."""
     note = f"\n({row.extra['note']})" if "note" in row.extra else ""
-    panel.plot(
-        row.extra["x"], row.value, marker="*", markersize=11, color=theme.ink, markeredgecolor=theme.paper,
-        markeredgewidth=0.6, linestyle="", zorder=6,
-    )  # fmt: skip
-    panel.annotate(
-        row.arm.replace(", ", ",\n", 1) + note, (row.extra["x"], row.value), (0, 7), textcoords="offset points",
-        ha="right" if _share(panel, row.extra["x"]) > 0.6 else "left", va="bottom", fontsize=7.5,
-        color=theme.ink, zorder=6,
-    )  # fmt: skip
+    x, words = row.extra["x"], row.arm.replace(", ", ",\n", 1) + note
+    panel.plot(x, row.value, marker="*", markersize=11, color=theme.ink, linestyle="", zorder=6, **edged(theme, 0.6))
+    look: dict[str, Any] = {
+        "ha": "right" if _share(panel, x) > 0.6 else "left",
+        "va": "bottom",
+        "color": theme.ink,
+        "zorder": 6,
+    }
+    panel.annotate(words, (x, row.value), (0, 7), textcoords="offset points", fontsize=7.5, **look)
 
 
 def _share(panel: Axes, x: float) -> float:
@@ -213,14 +193,12 @@ def _diagonal(panel: Axes, label: str, theme: Theme) -> None:
     panel.set_xlim(limits[0])
     panel.set_ylim(limits[1])
     at = low ** (1 - _LABEL_AT) * high**_LABEL_AT if low > 0 else low + _LABEL_AT * (high - low)
-    panel.annotate(
-        label, (at, at), (5, -3), textcoords="offset points", ha="left", va="top", fontsize=7.5,
-        color=theme.soft,
-    )  # fmt: skip
+    look: dict[str, Any] = {"ha": "left", "va": "top", "fontsize": 7.5, "color": theme.soft}
+    panel.annotate(label, (at, at), (5, -3), textcoords="offset points", **look)
 
 
 def _scale(panel: Axes, rows: Sequence[Row], axes: StudyAxes) -> None:
-    """Log axes where told; ticks at the measured x where these are few, and numbers that are written out."""
+    """Log axes where asked for; ticks at the measured x where these are few, and numbers that are written out."""
     from matplotlib.ticker import FixedLocator
 
     x, y = [row.extra["x"] for row in rows], [row.value for row in rows]
@@ -264,26 +242,22 @@ def _legend(
         handles.append(Line2D([], [], color=theme.soft, linewidth=1.1, dashes=(4, 2), label=axes.law))
     entry = _HANDLE + _LETTER * max(len(str(handle.get_label())) for handle in handles)
     fit = max(1, int(drawn.get_figwidth() / entry))
-    legend = drawn.legend(
-        handles=handles, loc="outside lower center", ncols=min(5, fit, len(handles)), frameon=False, fontsize=8,
-        title="; ".join(_said(rows, missing, axes)), title_fontsize=7,
-    )  # fmt: skip
+    title = "; ".join(_reading(rows, missing, axes))
+    columns = min(5, fit, len(handles))
+    legend = legend_below(drawn, handles, columns, fontsize=8, title=title, title_fontsize=7)
     legend.get_title().set_color(theme.soft)
 
 
-def _said(rows: Sequence[Row], missing: int, axes: StudyAxes) -> Iterator[str]:
+def _reading(rows: Sequence[Row], missing: int, axes: StudyAxes) -> Iterator[str]:
     """How to read the figure."""
     measured: list[Any] = [row for row in rows if row.extra.get("kind") == "measured"]
     seeds = len({row.seed for row in measured})
     if seeds > 1 and not axes.cloud:
-        moved = any(len({r.extra["x"] for r in rows}) > 1 for rows in _by_series(measured))
+        series = sorted({(row.metric, row.arm) for row in measured})
+        curves = [_groups([row for row in measured if (row.metric, row.arm) == one]) for one in series]
+        moved = any(len({row.extra["x"] for row in group}) > 1 for groups in curves for group in groups.values())
         yield f"medians over {seeds} seeds, {'dots: the seeds' if moved else 'bands: lowest to highest'}"
     elif seeds > 1:
         yield f"{len(measured)} tickets, {seeds} seeds"
     if missing:
         yield f"{missing} not drawn: no ticket within eps"
-
-
-def _by_series(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for metric, arm in sorted({(row.metric, row.arm) for row in rows}):
-        yield from _groups([row for row in rows if (row.metric, row.arm) == (metric, arm)]).values()

@@ -8,12 +8,13 @@ from functools import cache
 from typing import Any
 
 from ult_lightning.base import Registry, fault, unknown
+from ult_lightning.construct import ConstructError
 from ult_lightning.results import Measurement, Row, RowStore, flat, measure
+from ult_lightning.tickets import Ticket
 
 UNREACHED = "unreached"
 """The metric of a row that says that no ticket was found, in place of the number asked for."""
 
-_SAME = ("n", "n_train", "unit", "trained", "parameters_trained", "ticket", "bytes")  # in Found and Measurement
 _MAY_REPEAT = ("hidden",)  # lists whose entries are no points of their own
 
 Options = Mapping[str, Any]
@@ -38,11 +39,11 @@ class Axes:
 
 
 @dataclass(frozen=True)
-class Found:
+class Result:
     """What one measurement gave: a value per metric over ``n`` samples, at ``x``.
 
     ``group``: points of a series and group differ in their seeds only; by default it is ``x``. ``extra``: what else was
-    counted; "seconds" there are those of the row.
+    counted; "seconds" there are those of the row. ``shared``: further fields of each row's `Measurement`.
     """
 
     values: Mapping[str, float]
@@ -50,12 +51,31 @@ class Found:
     n: int
     group: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-    ticket: str | None = None
-    bytes: int | None = None
-    n_train: int = 0
-    unit: str = "absolute"
-    trained: str = "nothing"
-    parameters_trained: int = 0
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+
+def ticket_result(
+    ticket: Ticket,
+    values: Mapping[str, float],
+    *,
+    x: float,
+    n: int,
+    group: float | None = None,
+    extra: Mapping[str, Any] | None = None,
+    n_train: int = 0,
+) -> Result:
+    """What was measured with a ticket, whose size, certificate and time go into ``extra``."""
+    certificate = ticket.provenance["certificate"]
+    counted = {
+        "kept": ticket.mask.kept,
+        "total": ticket.mask.total,
+        "bound": certificate["bound"],
+        "sampled": certificate["sampled"],
+        "certificate": certificate["kind"],
+        "seconds": ticket.provenance["seconds"],
+    }
+    shared = {"ticket": ticket.id, "bytes": len(ticket.to_bytes()), "n_train": n_train}
+    return Result(values, x, n, group, {**counted, **(extra or {})}, shared)
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,7 @@ class Point:
     seed: int
     science: Mapping[str, Any]
     metrics: tuple[str, ...]
-    measure: Callable[[], Found]
+    measure: Callable[[], Result]
     kind: str = "measured"
 
 
@@ -116,13 +136,12 @@ def run_study(
 
     Raises UltError for an unknown study and for options that it does not take.
     """
-    study = STUDIES.get(name)
-    resolved = study_options(name, options)
+    study, resolved = STUDIES.get(name), study_options(name, options)
     points = list(study.points(resolved, dict(data or {})) if study.needs_data else study.points(resolved))
     rows = []
     for number, point in enumerate(points, 1):
-        told = f"{name}: point {number} of {len(points)}, {point.series}, seed {point.seed}"
-        rows += _rows(study, point, told, store=store, force=force, notice=notice or _silent)
+        progress = f"{name}: point {number} of {len(points)}, {point.series}, seed {point.seed}"
+        rows += _rows(name, point, progress, store=store, force=force, notice=notice or (lambda _: None))
     return rows
 
 
@@ -131,8 +150,7 @@ def study_options(name: str, options: Options | None = None) -> dict[str, Any]:
 
     Raises UltError for keys that it does not have and for values of another kind.
     """
-    study = STUDIES.get(name)
-    given = dict(options or {})
+    study, given = STUDIES.get(name), dict(options or {})
     fast = given.pop("fast", False)
     if not isinstance(fast, bool):
         raise fault("options.fast", fast, "true or false")
@@ -149,40 +167,32 @@ def study_axes(name: str, options: Options | None = None) -> Axes:
     return study.axes if study.panels is None else replace(study.axes, panels=study.panels(resolved))
 
 
-def _check(key: str, got: Any, default: Any, choices: tuple[str, ...]) -> None:
-    """Raise unless ``got`` is of the default's kind: a number above 0, a word, or a list of numbers or of words."""
-    argument = f"options.{key}"
-    if isinstance(default, str):
-        if not isinstance(got, str) or (choices and got not in choices):
-            raise unknown(argument, str(got), choices)
-        return
-    if not isinstance(default, list):
-        _number(argument, got, default, least=0 if default == 0 else None)
-        return
-    if isinstance(got, str | Mapping) or not hasattr(got, "__len__") or not len(got):
-        raise fault(argument, got, "a list that is not empty")
-    for one in got:
-        if isinstance(default[0], str):
-            if choices and one not in choices:
-                raise unknown(argument, one, choices)
-        else:
-            _number(argument, one, default[0], least=0 if key == "seeds" else None)
-    if key not in _MAY_REPEAT and len(set(got)) != len(got):
-        raise fault(argument, got, "each entry once")
-
-
-def _number(argument: str, got: Any, like: float, *, least: int | None) -> None:
-    whole = isinstance(like, int)
-    kinds = int if whole else int | float
-    if isinstance(got, bool) or not isinstance(got, kinds) or not (got > 0 or got == least):
-        wanted = "a whole number" if whole else "a number"
-        raise fault(argument, got, f"{wanted} {'of at least 0' if least == 0 else 'above 0'}")
+def _check(key: str, value: Any, default: Any, choices: tuple[str, ...]) -> None:
+    """Raise unless ``value`` is of the default's kind: a number above 0, a word, or a list of numbers or of words."""
+    argument, listed = f"options.{key}", isinstance(default, list)
+    if listed and (isinstance(value, str | Mapping) or not hasattr(value, "__len__") or not len(value)):
+        raise fault(argument, value, "a list that is not empty")
+    like = default[0] if listed else default
+    zero = key == "seeds" or (not listed and default == 0)
+    for entry in value if listed else [value]:
+        if isinstance(like, str):
+            if not isinstance(entry, str) or (choices and entry not in choices):
+                raise unknown(argument, str(entry), choices)
+        elif (
+            isinstance(entry, bool)
+            or not isinstance(entry, int if isinstance(like, int) else int | float)
+            or not (entry > 0 or (zero and entry == 0))
+        ):
+            kind = "a whole number" if isinstance(like, int) else "a number"
+            raise fault(argument, entry, f"{kind} {'of at least 0' if zero else 'above 0'}")
+    if listed and key not in _MAY_REPEAT and len(set(value)) != len(value):
+        raise fault(argument, value, "each entry once")
 
 
 def _rows(
-    study: Study,
+    study: str,
     point: Point,
-    told: str,
+    progress: str,
     *,
     store: RowStore | None,
     force: bool,
@@ -191,18 +201,16 @@ def _rows(
     """One row per metric of a point, which is measured at most once, and not at all where all rows are there."""
 
     @cache
-    def found() -> Found | str:
-        from ult_lightning.construct import ConstructError
-
-        notice(told)
+    def result() -> Result | ConstructError:
+        notice(progress)
         try:
             return point.measure()
         except ConstructError as refusal:
-            return str(refusal)
+            return refusal
 
     settings = {
         "made_by": "study",
-        "study": study.name,
+        "study": study,
         "study.kind": point.kind,
         "arm": point.series,
         "seed": point.seed,
@@ -211,8 +219,8 @@ def _rows(
     return [
         measure(
             {**settings, "metric": metric},
-            lambda metric=metric: _measurement(metric, point, found()),  # type: ignore[misc]
-            task=study.name,
+            lambda metric=metric: _measurement(metric, point, result()),  # type: ignore[misc]
+            task=study,
             store=store,
             force=force,
             notice=notice,
@@ -221,21 +229,19 @@ def _rows(
     ]
 
 
-def _measurement(metric: str, point: Point, found: Found | str) -> Measurement:
-    """That of a metric; of what was not reached, where ``found`` says why."""
-    series = {"series": point.series, "kind": point.kind}
-    if isinstance(found, str):
-        extra = {**series, "why": found}
+def _measurement(metric: str, point: Point, result: Result | ConstructError) -> Measurement:
+    """That of a metric; of what was not reached, where the result is a refusal."""
+    series: dict[str, Any] = {"series": point.series, "kind": point.kind}
+    if isinstance(result, ConstructError):
+        extra = {**series, "why": str(result)}
         return Measurement(value=0.0, n=1, unit="absolute", precision="64", metric=UNREACHED, extra=extra)
-    seconds = found.extra.get("seconds")
-    return Measurement(
-        value=found.values[metric],
-        seconds={"total": float(seconds)} if isinstance(seconds, int | float) else {},
-        precision="32" if found.ticket else "64",
-        **{name: getattr(found, name) for name in _SAME},
-        extra={**series, "x": found.x, "group": found.x if found.group is None else found.group, **found.extra},
-    )
-
-
-def _silent(_: str) -> None:
-    return None
+    seconds = result.extra.get("seconds")
+    shared: dict[str, Any] = {
+        "unit": "absolute",
+        "precision": "32" if result.shared.get("ticket") else "64",
+        "seconds": {"total": float(seconds)} if isinstance(seconds, int | float) else {},
+        **result.shared,
+    }
+    group = result.x if result.group is None else result.group
+    extra = {**series, "x": result.x, "group": group, **result.extra}
+    return Measurement(value=result.values[metric], n=result.n, extra=extra, **shared)

@@ -9,11 +9,14 @@ from statistics import fmean
 from typing import Any
 
 from ult_lightning.base import canonical_json
-from ult_lightning.report._shown_settings import decisive_settings
 from ult_lightning.report._style import csv_text
+from ult_lightning.report._variants import decisive_settings
 from ult_lightning.results import Row
 
 _METRICS = ("sup_error", "rms_error")
+_READING = """\
+Errors of the worst function on points that the head never saw, mean over seeds; certified: the largest
+proven bound on the sup error, - where there is no proof."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,8 @@ def function_text(rows: Sequence[Row]) -> str:
         errors = map(_number, (line.sup_error, line.rms_error, line.certified_bound))
         cells.append((name, str(line.inputs), line.ticket, *errors, str(line.seeds)))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    shown = "  ".join(f"{{:{'<' if place in (0, 2) else '>'}{width}}}" for place, width in enumerate(widths))
-    said = (
-        "Errors of the worst function on points that the head never saw, mean over seeds; certified: the largest\n"
-        "proven bound on the sup error, - where there is no proof."
-    )
-    return "\n".join([*(shown.format(*row).rstrip() for row in cells), said])
+    pattern = "  ".join(f"{{:{'<' if place in (0, 2) else '>'}{width}}}" for place, width in enumerate(widths))
+    return "\n".join([*(pattern.format(*row).rstrip() for row in cells), _READING])
 
 
 def function_csv(rows: Sequence[Row]) -> str:

@@ -1,19 +1,26 @@
-"""What a user types to name a task."""
+"""What a user types to name a task: a data set, a label map (several tasks from one data set) and limits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ult_lightning.base import unknown
+from ult_lightning.base import Registry, nearest, unknown
 from ult_lightning.data._augment import checked_policy
-from ult_lightning.data._errors import DataError, data_fault
-from ult_lightning.data._labels import canonical_labels
+from ult_lightning.data._data_error import DataError, check_whole, data_fault
+
+DROPPED = -1
+
+LABEL_MAPS: Registry[Callable[[int], Sequence[int]]] = Registry("label map")
+"""Name -> function from the number of classes to the new class of each (DROPPED: its images leave the task)."""
+
+_CLASS_LIST = re.compile(r"\d{1,6}(-\d{1,6})?(\+\d{1,6}(-\d{1,6})?)*")
 
 PATH_KINDS = ("folder", "parquet")
 _COLUMNS = ("image", "label")
-_UNSAID = (*_COLUMNS, "augment")
+_OPTIONAL = (*_COLUMNS, "augment")
 """Fields that leave no trace where they are at their default."""
 
 
@@ -22,12 +29,11 @@ class TaskSpec:
     """A data set, a label map and limits; validated, hashable, and cheap to make (no data is touched).
 
     `name` is a registered task, the name of a folder in the data folder, or "folder" or "parquet" with a `path`.
-    `labels` names a label map or lists classes ("0-4", "0+2+7"; sorted, and relabelled from 0). `train_limit`
-    and `valid_limit` are numbers of images, stratified. `image` and `label` name the columns of parquet files (None: the
+    `labels` names a label map or lists classes ("0-4", "0+2+7"; sorted, and relabelled from 0). `train_limit` and
+    `valid_limit` are numbers of images, stratified. `image` and `label` name the columns of parquet files (None: the
     usual names). `augment` is the policy of augmentation (None: that of the source; "shift" for images of your own).
 
-    Raises:
-        DataError: anything else.
+    Raises DataError: anything else.
     """
 
     name: str
@@ -44,22 +50,17 @@ class TaskSpec:
             raise data_fault("task", self.name, "a task's name", "such as mnist5k or mnist5k:0-4")
         if self.labels is not None:
             object.__setattr__(self, "labels", canonical_labels(str(self.labels)))
-        self._check_path()
+        if self.name in PATH_KINDS and not (isinstance(self.path, str) and self.path):
+            raise data_fault("task", self.name, "a path behind it", f"write {self.name}:/path/to/folder")
+        if self.name not in PATH_KINDS and self.path is not None:
+            wanted = "no path, since only folder and parquet take one"
+            raise data_fault("path", self.path, wanted, f"write folder:{self.path}")
         self._check_columns()
         if self.augment is not None:
             checked_policy(self.augment)
         for key in ("train_limit", "valid_limit"):
-            value = getattr(self, key)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise data_fault(key, value, "a number of images, 1 or more", "leave it out for all")
-
-    def _check_path(self) -> None:
-        if self.name in PATH_KINDS and not (isinstance(self.path, str) and self.path):
-            mend = f"write {self.name}:/path/to/folder"
-            raise data_fault("task", self.name, "a path behind it", mend)
-        if self.name not in PATH_KINDS and self.path is not None:
-            wanted = "no path, since only folder and parquet take one"
-            raise data_fault("path", self.path, wanted, f"write folder:{self.path}")
+            if getattr(self, key) is not None:
+                check_whole(key, getattr(self, key), "a number of images, 1 or more", "leave it out for all")
 
     def _check_columns(self) -> None:
         for key in _COLUMNS:
@@ -74,16 +75,14 @@ class TaskSpec:
         """From what a user types: `name`, `name:labels`, `folder:/path`, `parquet:/path:labels`, or a mapping
         with the fields as keys, whose name may be any of these texts.
 
-        Raises:
-            DataError: as the class, and for unknown keys.
+        Raises DataError: as the class, and for unknown keys.
         """
         if isinstance(text, TaskSpec):
             return text
         if isinstance(text, Mapping):
             return cls._from_mapping(text)
         if not isinstance(text, str):
-            mend = "such as mnist5k:0-4 or {name: mnist5k, labels: 0-4}"
-            raise data_fault("task", text, "text or a mapping", mend)
+            raise data_fault("task", text, "text or a mapping", "such as mnist5k:0-4 or {name: mnist5k, labels: 0-4}")
         name, colon, rest = text.strip().partition(":")
         if name in PATH_KINDS:
             path, last_colon, tail = rest.rpartition(":")
@@ -121,4 +120,71 @@ class TaskSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields as JSON values, columns and augment where they are named; `parse` takes it back."""
-        return {key: value for key, value in asdict(self).items() if value is not None or key not in _UNSAID}
+        return {key: value for key, value in asdict(self).items() if value is not None or key not in _OPTIONAL}
+
+
+@LABEL_MAPS.register("parity")
+def _parity(classes: int) -> list[int]:
+    return [label % 2 for label in range(classes)]
+
+
+@LABEL_MAPS.register("five_or_more")
+def _five_or_more(classes: int) -> list[int]:
+    return [int(label >= 5) for label in range(classes)]
+
+
+def canonical_labels(text: str) -> str:
+    """The one spelling of a label map: a registered name, or classes sorted and joined as in "0-4+7".
+
+    >>> canonical_labels("7+0+1+2")
+    '0-2+7'
+
+    Raises DataError: neither.
+    """
+    if text in LABEL_MAPS:
+        return text
+    if not _CLASS_LIST.fullmatch(text):
+        near = nearest(text, LABEL_MAPS)
+        mend = f"did you mean {' or '.join(near)}" if near else "join single classes with +"
+        wanted = f"one of {', '.join(sorted(LABEL_MAPS))}, or classes such as 0-4 or 0+2+7"
+        raise data_fault("labels", text, wanted, mend)
+    runs: list[list[int]] = []
+    for label in _classes_of(text):
+        if runs and label == runs[-1][1] + 1:
+            runs[-1][1] = label
+        else:
+            runs.append([label, label])
+    return "+".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def label_table(labels: str | None, classes: int, *, task: str) -> tuple[int, ...]:
+    """The new class of each of the `classes` original ones, DROPPED where its images leave the task.
+
+    `task` is the id that messages use.
+
+    Raises DataError: a listed class that the data set lacks, or fewer than two classes left.
+    """
+    if labels is None:
+        table = tuple(range(classes))
+    elif labels in LABEL_MAPS:
+        table = tuple(LABEL_MAPS.get(labels)(classes))
+    else:
+        kept = _classes_of(labels)
+        if kept[-1] >= classes:
+            mend = f"{task.partition(':')[0]} has no others"
+            raise data_fault("labels", labels, f"classes from 0 to {classes - 1}", mend)
+        table = tuple(kept.index(label) if label in kept else DROPPED for label in range(classes))
+    if len(set(table) - {DROPPED}) < 2:
+        raise data_fault("task", task, "a task with at least two classes", "keep more classes")
+    return table
+
+
+def _classes_of(text: str) -> list[int]:
+    labels: set[int] = set()
+    for part in text.split("+"):
+        low, _, high = part.partition("-")
+        first, last = int(low), int(high or low)
+        if last < first:
+            raise data_fault("labels", text, "ranges from low to high", f"write {last}-{first}")
+        labels.update(range(first, last + 1))
+    return sorted(labels)

@@ -1,4 +1,4 @@
-"""A function of one variable out of the random weights of a pointwise chain, by subset sums with error feedback.
+"""A function of one variable out of the random weights of a pointwise chain, and a linear map out of two layers.
 
 Units of the knot layer give features phi_n(x) >= 0. Unit k of the next layer adds up features through *positive* weights
 only, so that its ReLU changes nothing, and the output weighs unit k by U4[k]: feature n has the pool
@@ -8,14 +8,12 @@ only, so that its ReLU changes nothing, and the output weighs unit k by U4[k]: f
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ult_lightning.construct._arrays import Floats, Ints
 from ult_lightning.construct._draft import Layer
 from ult_lightning.construct.functions._knots import Candidates, Knots, candidates, choose_knots
 from ult_lightning.construct.functions._smooth_functions import Function, minimax_values
-from ult_lightning.construct.subset_sum import serve
-
-Floats = NDArray[np.float64]
+from ult_lightning.construct.subset_sum._cheapest import serve
 
 _SMALLEST_OUTPUT = 1e-3  # new output weights below it would need many terms
 
@@ -24,15 +22,13 @@ class _Coefficients:
     """Coefficients of features as sums over the pool {U3[k, n] U4[k]} of a mixing layer and one output unit."""
 
     def __init__(self, mix: Layer, out: Layer) -> None:
-        self.mix, self.out = mix, out
-        self.weights, self.masks = mix.u.reshape(len(mix.v), -1), mix.weight_mask.reshape(len(mix.v), -1)
-        self.scale, self.paid = out.u.reshape(len(out.v), -1)[0], out.weight_mask.reshape(len(out.v), -1)[0]
+        self.mix, self.scale, self.paid = mix, out.u[0], out.weight_mask[0]
         self.missed: list[float] = []
 
     def realise(self, target: float, column: int | None, tolerance: float) -> float:
         """Keep what makes the coefficient of feature ``column`` (the constant for None) and return its value."""
-        source = self.mix.v if column is None else self.weights[:, column]
-        taken = self.mix.bias_mask if column is None else self.masks[:, column]
+        source = self.mix.v if column is None else self.mix.u[:, column]
+        taken = self.mix.bias_mask if column is None else self.mix.weight_mask[:, column]
         ready = (source > 0) & ~taken
         paid = np.flatnonzero(ready & self.paid)
         new = np.flatnonzero(ready & ~self.paid & (np.abs(self.scale) > _SMALLEST_OUTPUT))
@@ -156,3 +152,36 @@ class _Path:
     def _constant(self, at: float, target: float) -> float:
         allowed = self.tolerance / self._weight(at - 1e-9, at)
         return self.coefficients.realise(target, None, allowed)
+
+
+def build_linear(
+    wanted: Floats,
+    first: Layer,
+    second: Layer,
+    tolerance: float,
+    *,
+    reserved: Ints | None = None,
+) -> tuple[Floats, tuple[float, ...]]:
+    """Keep what makes ``wanted`` (k, d), for inputs >= 0, from two layers: (map made (k, d), misses in tolerances).
+
+    Hidden unit h serves one input i, through a positive weight that is paid once; entry (j, i) is a subset of
+    {second[j, h] first[h, i]}. Targets are served in the order of their size. ``reserved`` units are left alone.
+    """
+    made, missed = np.zeros(wanted.shape), []
+    owner = np.full(len(first.v), -1)
+    if reserved is not None:
+        owner[reserved] = -2
+    order = sorted(zip(*np.nonzero(wanted), strict=True), key=lambda place: -abs(wanted[place]))
+    for j, i in order:
+        values = first.u[:, i] * second.u[j]
+        positive = first.u[:, i] > 0
+        mine, free = np.flatnonzero((owner == i) & positive), np.flatnonzero((owner == -1) & positive)
+        every = np.concatenate([mine, free])
+        units, error = serve(values, mine, free, every, float(wanted[j, i]), tolerance)
+        if error > tolerance:
+            missed.append(error / tolerance)
+        owner[units] = i
+        first.weight_mask[units, i] = True
+        second.weight_mask[j, units] = True
+        made[j, i] = values[units].sum()
+    return made, tuple(missed)

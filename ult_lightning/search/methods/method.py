@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ult_lightning.base import NoOptions, Options, Registry, option
 from ult_lightning.nets import Mother
-from ult_lightning.search.methods.top_k import top_k_mask
+from ult_lightning.search.methods.top_k import top_k_mask, top_k_masks
 from ult_lightning.tickets import Subnetwork
 
 Scope = Literal["layer", "global"]
@@ -60,6 +60,9 @@ class Learner(Method):
     ``pooled``, only the totals over weights and over biases count). ``seed``: of its own random streams. ``steps``: how
     many there will be, for schedules.
     """
+
+    step_is_static: ClassVar[bool] = True
+    """Whether ``before_step`` does the same work on the device at every step, so that a GPU may replay it as a graph."""
 
     def __init__(self, body: nn.Module, kept: Mapping[str, int], options: Any, *, seed: int, steps: int = 1) -> None:
         self.body, self.kept, self.options, self.seed, self.steps = body, dict(kept), options, seed, steps
@@ -128,7 +131,7 @@ def select(scores: Mapping[str, Tensor], kept: Mapping[str, int], *, pooled: boo
     Weights and biases are ranked apart, since their scores are of different scales.
     """
     if not pooled:
-        return {name: top_k_mask(score, kept[name]) for name, score in scores.items()}
+        return dict(zip(scores, top_k_masks(list(scores.values()), [kept[name] for name in scores]), strict=True))
     masks: dict[str, Tensor] = {}
     for leaf in ("weight", "bias"):
         names = [name for name in scores if name.endswith(leaf)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.base import Registry, unknown
-from ult_lightning.data._errors import DataError, data_fault
+from ult_lightning.data._data_error import DataError, check_whole, data_fault
+from ult_lightning.data._splits import random_stream
 from ult_lightning.data.functions._closed_forms import Floats, Polynomial, Trigonometric
 
 TEST_POINTS = 20_000
@@ -55,9 +55,9 @@ FUNCTIONS: Registry[Family] = Registry("function task")
 class FunctionSpec:
     """What a user types for a function task: a family, its `bound`, how many functions, and their coefficient norm.
 
-    `bound`: for polynomials the degree, for trigonometric the largest |n|_1, for products the largest number of
-    factors (None: all inputs). `count` functions, fewer where the family has no more. `norm` is sum |a_r| of every
-    function; functions without coefficients are multiplied by it. Raises DataError for anything else.
+    `bound`: for polynomials the degree, for trigonometric the largest |n|_1, for products the largest number of factors
+    (None: all inputs). `count` functions, fewer where the family has no more. `norm` is sum |a_r| of every function;
+    functions without coefficients are multiplied by it. Raises DataError for anything else.
 
     >>> FunctionSpec.parse("polynomials").id
     'polynomials:3'
@@ -76,11 +76,9 @@ class FunctionSpec:
             object.__setattr__(self, "bound", family.default)
         elif family.bound is None:
             raise data_fault("task", f"{self.name}:{self.bound}", "no bound", f"write {self.name}")
-        elif not _whole(self.bound):
-            mend = f"such as {self.name}:2"
-            raise data_fault(f"bound of {self.name}", self.bound, f"{family.bound}, 1 or more", mend)
-        if not _whole(self.count):
-            raise data_fault("count", self.count, "a number of functions, 1 or more")
+        else:
+            check_whole(f"bound of {self.name}", self.bound, f"{family.bound}, 1 or more", f"such as {self.name}:2")
+        check_whole("count", self.count, "a number of functions, 1 or more")
         number = isinstance(self.norm, int | float) and not isinstance(self.norm, bool)
         if not number or not (math.isfinite(self.norm) and self.norm > 0):
             raise data_fault("norm", self.norm, "a number above 0")
@@ -121,8 +119,8 @@ class FunctionSpec:
 class FunctionTask:
     """k functions of x in [0, 1]^d, with training and test points from independent streams of one seed.
 
-    No training point is ever a test point: the former are odd and the latter even multiples of 2^-24, so float32
-    holds both exactly.
+    No training point is ever a test point: the former are odd and the latter even multiples of 2^-24, so float32 holds
+    both exactly.
     """
 
     spec: FunctionSpec
@@ -161,8 +159,7 @@ class FunctionTask:
 
     def train_points(self, count: int) -> Floats:
         """`count` uniform training points (count, d) inside the cube."""
-        if not _whole(count):
-            raise data_fault("points", count, "a number of points, 1 or more")
+        check_whole("points", count, "a number of points, 1 or more")
         cells = Stream(self.seed, f"train/{self.inputs}").below(_CELLS, count * self.inputs)
         return ((2 * cells + 1) / (2 * _CELLS)).reshape(count, self.inputs)
 
@@ -187,10 +184,8 @@ def load_functions(spec: FunctionSpec | str | Mapping[str, Any], *, inputs: int,
 
     Raises DataError for wrong arguments and for families of too many terms.
     """
-    if not _whole(inputs):
-        raise data_fault("inputs", inputs, "a number of inputs, 1 or more")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise data_fault("seed", seed, "a whole number, 0 or more")
+    check_whole("inputs", inputs, "a number of inputs, 1 or more")
+    check_whole("seed", seed, "a whole number, 0 or more", least=0)
     parsed = FunctionSpec.parse(spec)
     stream = Stream(seed, f"functions/{parsed.id}/{inputs}")
     return FunctionTask(parsed, inputs, seed, FUNCTIONS.get(parsed.name).draw(inputs, parsed, stream))
@@ -200,8 +195,7 @@ class Stream:
     """Random numbers keyed by a seed and a purpose, the same on every machine (NumPy's raw Philox words)."""
 
     def __init__(self, seed: int, purpose: str) -> None:
-        key = hashlib.sha256(f"{seed}/functions/{purpose}".encode()).digest()[:16]
-        self._words = np.random.Philox(key=int.from_bytes(key, "little"))
+        self._words = random_stream(seed, "functions", purpose)
 
     def uniform(self, count: int) -> Floats:
         """Uniforms in the open interval (0, 1)."""
@@ -210,7 +204,6 @@ class Stream:
         return values
 
     def signed(self, count: int) -> Floats:
-        """Uniforms in (-1, 1)."""
         return 2 * self.uniform(count) - 1
 
     def below(self, end: int, count: int) -> NDArray[np.int64]:
@@ -220,7 +213,3 @@ class Stream:
     def order(self, count: int) -> NDArray[np.int64]:
         """A permutation of 0 .. count - 1."""
         return np.argsort(self.uniform(count), kind="stable")
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
