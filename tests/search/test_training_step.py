@@ -101,7 +101,7 @@ class Frees(Callback):
 
 
 def test_parameters_that_are_freed_between_epochs_are_trained(graphs: type[EagerGraph]) -> None:
-    model = EndToEnd(SMALL, 10, lr=0.05, steps=12)
+    model = EndToEnd(SMALL, 10, lr=0.05, schedule="constant")
     before = [p.detach().clone() for p in model.mother.parameters()]
     trainer = Trainer(
         max_epochs=2,
