@@ -12,7 +12,7 @@ from PIL import Image
 from ult_lightning.base import UltError
 from ult_lightning.compare import ARMS, CompareSettings, DenseSettings, draw_mask, run_grid
 from ult_lightning.compare import _cell as cell_module
-from ult_lightning.compare import _frozen as frozen_module
+from ult_lightning.compare import _frozen_arm as frozen_module
 from ult_lightning.compare import _grid as grid_module
 from ult_lightning.compare import _train as train_module
 from ult_lightning.data import Task, TaskSpec, load_task

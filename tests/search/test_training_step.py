@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 
 from ult_lightning import find_ticket, load_task
 from ult_lightning.compare import EndToEnd
@@ -26,11 +26,15 @@ class EagerGraph:
 
     def __init__(self, module: TrainingStep, batch: Any) -> None:
         self.module, self.held = module, batch
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
 
     def replay(self, batch: Any) -> torch.Tensor:
         type(self).replays += 1
         assert tuple(_training_step._kind(batch)) == tuple(_training_step._kind(self.held))
-        return _training_step._both_passes(self.module, batch)
+        loss = _training_step._both_passes(self.module, batch)
+        for parameter in self.module.parameters():  # a graph gives gradients to those that had them in its capture
+            parameter.grad = parameter.grad if any(parameter is p for p in self.parameters) else None
+        return loss
 
 
 @pytest.fixture
@@ -87,6 +91,30 @@ def test_training_that_replays_its_steps_gives_the_same_weights(graphs: type[Eag
     assert graphs.replays > 0
     for name, value in fitted(False).items():
         assert torch.equal(replayed[name], value), name
+
+
+class Frees(Callback):
+    """Trains the head alone for an epoch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        pl_module.mother.requires_grad_(trainer.current_epoch > 0)
+
+
+def test_parameters_that_are_freed_between_epochs_are_trained(graphs: type[EagerGraph]) -> None:
+    model = EndToEnd(SMALL, 10, lr=0.05, schedule="constant")
+    before = [p.detach().clone() for p in model.mother.parameters()]
+    trainer = Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        callbacks=[Frees()],
+    )
+    trainer.fit(model, datamodule=TaskDataModule(tasks()[:1], batch_size=16, seed=0))
+    assert graphs.replays > 0
+    assert all(not torch.equal(a, b) for a, b in zip(before, model.mother.parameters(), strict=True))
 
 
 def test_a_step_that_cannot_be_captured_runs_eagerly_and_says_so(

@@ -39,13 +39,13 @@ _HOMES = {
     "Outcome": "arms",
     "Storage": "_bytes",
     "check_grid": "_grid",
-    "draw_mask": "_frozen",
+    "draw_mask": "_frozen_arm",
     "head_bytes": "_bytes",
     "network_storage": "_bytes",
     "run_cell": "_grid",
     "run_grid": "_grid",
     "ticket_storage": "_bytes",
-    "with_random": "_frozen",
+    "with_random": "_frozen_arm",
 }
 
 __all__ = sorted(_HOMES)

@@ -52,6 +52,7 @@ class TrainingStep(LightningModule):
         self._graphs: dict[Hashable, StepGraph] = {}
         self._eager_steps: Counter[Hashable] = Counter()
         self._has_gradients = False
+        self._parameters_captured: tuple[Any, ...] = ()
 
     @property
     def may_fuse(self) -> bool:
@@ -75,6 +76,13 @@ class TrainingStep(LightningModule):
             self._refuse_infinite()
         return loss
 
+    def on_train_epoch_start(self) -> None:
+        """Forgets the graphs where a callback has frozen, freed or replaced parameters since the last epoch."""
+        parameters = tuple((id(p), p.data_ptr(), p.requires_grad) for p in self.parameters())
+        if parameters != self._parameters_captured:
+            self.forget_graphs()
+            self._parameters_captured = parameters
+
     def on_train_epoch_end(self) -> None:
         """Logs the mean training loss of the epoch; raises ``UltError`` where it is no finite number."""
         self._refuse_infinite()
@@ -94,6 +102,10 @@ class TrainingStep(LightningModule):
 
     def on_fit_end(self) -> None:
         """Gives the memory of the graphs back."""
+        self.forget_graphs()
+
+    def forget_graphs(self) -> None:
+        """Captures anew from the next step on: for whoever changes parameters, or what a step does, within an epoch."""
         self._graphs.clear()
         self._eager_steps.clear()
 
