@@ -242,8 +242,8 @@ def test_the_table_of_a_study_is_the_median_over_seeds() -> None:
 
 def test_a_quick_look_wins_over_what_an_experiment_repeats() -> None:
     defaults = {"seeds": [0, 1], "eps": 0.1}
-    assert study.said({"seeds": [0, 1], "eps": 0.2}, defaults) == {"seeds": [0, 1], "eps": 0.2}
-    assert study.said({"seeds": [0, 1], "eps": 0.2, "fast": True}, defaults) == {"eps": 0.2, "fast": True}
+    assert study.changed_options({"seeds": [0, 1], "eps": 0.2}, defaults) == {"seeds": [0, 1], "eps": 0.2}
+    assert study.changed_options({"seeds": [0, 1], "eps": 0.2, "fast": True}, defaults) == {"eps": 0.2, "fast": True}
 
 
 def test_the_options_of_the_config(repo: Path) -> None:

@@ -23,9 +23,9 @@ def environment(device: str = "cpu") -> dict[str, Any]:
     """
     versions = {"python": platform.python_version()}
     for library in _LIBRARIES:
-        found = _version(library)
-        if found is not None:
-            versions[library] = found
+        installed = _version(library)
+        if installed is not None:
+            versions[library] = installed
     return {"code_version": _code_version(), "versions": versions, "device": _device(device)}
 
 

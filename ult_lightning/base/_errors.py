@@ -35,15 +35,15 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     >>> nearest("Mobilenet-v2", ["conv4", "mobilenet_v2", "mobilenet_v3_large"])
     ['mobilenet_v2', 'mobilenet_v3_large']
     """
-    asked = _folded(name)
-    found = []
+    wanted = _folded(name)
+    matches = []
     for candidate in dict.fromkeys(known):
         other = _folded(candidate)
-        likeness = SequenceMatcher(None, asked, other).ratio()
-        begins = bool(asked) and bool(other) and (other.startswith(asked) or asked.startswith(other))
+        likeness = SequenceMatcher(None, wanted, other).ratio()
+        begins = bool(wanted) and bool(other) and (other.startswith(wanted) or wanted.startswith(other))
         if begins or likeness >= _ALIKE:
-            found.append((-likeness, candidate))
-    return [candidate for _, candidate in sorted(found)[:n]]
+            matches.append((-likeness, candidate))
+    return [candidate for _, candidate in sorted(matches)[:n]]
 
 
 def unknown(what: str, name: str, known: Iterable[str], error: type[UltError] = UltError) -> UltError:

@@ -32,13 +32,13 @@ def once(
     """
     final = Path(path)
     tell = notice if notice is not None else _silence
-    if not force and (found := _loaded(final, load, _silence)) is not None:
-        return found[0]
+    if not force and (finished := _loaded(final, load, _silence)) is not None:
+        return finished[0]
 
     lock = final.with_name(final.name + ".lock")
     with file_lock(lock, waiting=lambda _: tell(f"{final} is being made by another process; waiting for it.")):
-        if not force and (found := _loaded(final, load, tell)) is not None:
-            return found[0]
+        if not force and (finished := _loaded(final, load, tell)) is not None:
+            return finished[0]
         value = make()
     if not final.exists():
         raise RuntimeError(f"the maker of {final} returned without writing it")

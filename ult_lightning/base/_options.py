@@ -100,18 +100,18 @@ def read_options(kind: type[T], values: Mapping[str, Any] | None = None, *, key:
     nearest names), one that is missing, and a value of the wrong type or outside its range.
     """
     entries = {entry.name: entry for entry in fields(kind)}
-    found: dict[str, Any] = {}
+    checked_values: dict[str, Any] = {}
     for name, value in (values or {}).items():
         typed = f"{key}.{name}" if key else str(name)
         if name not in entries:
             if not entries:
                 raise fault(typed, value, "no options here", "leave it out")
             raise unknown(f"option of {key}" if key else "option", str(name), entries)
-        found[name] = checked(entries[name], kind, value, typed)
+        checked_values[name] = checked(entries[name], kind, value, typed)
     for name, entry in entries.items():
-        if name not in found and entry.default is MISSING:
+        if name not in checked_values and entry.default is MISSING:
             raise fault(f"{key}.{name}" if key else name, None, "a value")
-    return kind(**found)
+    return kind(**checked_values)
 
 
 def checked(entry: Field[Any], kind: type, value: Any, key: str) -> Any:

@@ -161,11 +161,11 @@ def provided(name: str) -> Any:
 def lazily(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
     """The `__getattr__` of a package whose names are imported when they are asked for: `homes` has the module of each."""
 
-    def found(name: str) -> object:
+    def load(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(f"{package}.{homes[name]}"), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return found
+    return load

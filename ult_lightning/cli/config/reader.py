@@ -107,10 +107,10 @@ class Reader:
 
     def words(self, key: str) -> tuple[str, ...]:
         """A list of texts."""
-        found = self.items(key)
-        if any(isinstance(item, bool | list | dict) or item is None for item in found):
-            raise fault(key, list(found), "a list of words")
-        return tuple(str(item) for item in found)
+        items = self.items(key)
+        if any(isinstance(item, bool | list | dict) or item is None for item in items):
+            raise fault(key, list(items), "a list of words")
+        return tuple(str(item) for item in items)
 
     def wholes(self, key: str) -> tuple[int, ...]:
         """A list of whole numbers."""

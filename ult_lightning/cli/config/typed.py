@@ -248,10 +248,10 @@ def head_settings(reader: Reader, family: Registry[Head[Any]]) -> tuple[str, dic
     return name, options
 
 
-def told_config(cfg: DictConfig, **resolved: Any) -> dict[str, Any]:
+def logged_config(cfg: DictConfig, **resolved: Any) -> dict[str, Any]:
     """The composed config for a logger, and under "resolved" what its `auto` and `null` came to."""
-    found = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
-    return {**found, "resolved": resolved}
+    config = cast("dict[str, Any]", OmegaConf.to_container(cfg, resolve=True))
+    return {**config, "resolved": resolved}
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ def _guarded(action: Callable[[], int], arguments: Sequence[str], terminated: Se
 
 def wants_traceback(arguments: Sequence[str]) -> bool:
     """Whether `traceback=true` or ULT_TRACEBACK=1 asks for Python's own words."""
-    asked = {"traceback=true", "++traceback=true"} & {a.casefold().replace(" ", "") for a in arguments}
-    return bool(asked) or os.environ.get("ULT_TRACEBACK", "").casefold() in ("1", "true", "yes")
+    flags = {"traceback=true", "++traceback=true"} & {a.casefold().replace(" ", "") for a in arguments}
+    return bool(flags) or os.environ.get("ULT_TRACEBACK", "").casefold() in ("1", "true", "yes")
 
 
 def say(line: str, code: int) -> int:

@@ -48,14 +48,14 @@ def run_job(body: Body, verb: str, cfg: DictConfig) -> float | None:
     place = here()
     if place.sweep is None:
         try:
-            return _told(body, verb, cfg, place)
+            return _translated(body, verb, cfg, place)
         except (UltError, JobBug, BrokenPipeError) as error:
             _sweep.single_run_failed(error)
             return float("nan")
     fate = {"number": place.number, "overrides": list(place.overrides)}
     _sweep.write_note(place.folder, state="running", **fate)
     try:
-        value = _told(body, verb, cfg, place)
+        value = _translated(body, verb, cfg, place)
     except (UltError, JobBug) as error:
         say(f"job #{place.number}: {one_line(error)}", 1)
         _sweep.write_note(place.folder, state="failed", error=one_line(error), **fate)
@@ -64,7 +64,7 @@ def run_job(body: Body, verb: str, cfg: DictConfig) -> float | None:
     return value
 
 
-def _told(body: Body, verb: str, cfg: DictConfig, place: Place) -> float | None:
+def _translated(body: Body, verb: str, cfg: DictConfig, place: Place) -> float | None:
     """`body`, whose exceptions leave as UltError, JobBug, BrokenPipeError or KeyboardInterrupt."""
     try:
         with plain_warnings():

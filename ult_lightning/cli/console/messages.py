@@ -190,10 +190,7 @@ def _memory(verb: str) -> str:
 
 def _disk(error: OSError) -> str | None:
     """A disk that refuses: full, read-only, forbidden; None for other causes."""
-    told = output_refusal(error)
-    if told is not None:
-        return told
-    refusal = unwritable(error.filename or "run folder", error)
+    refusal = output_refusal(error) or unwritable(error.filename or "run folder", error)
     if refusal is not None:
         return str(refusal)
     if error.errno == errno.ENOENT and error.filename is not None:

@@ -33,7 +33,7 @@ def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, m
     from ult_lightning.studies import STUDIES, run_study, study_axes
 
     study = STUDIES.get(name)
-    options = said(options, study.options)
+    options = changed_options(options, study.options)
     print(f"Study {name}: {study.claim}")
     data = {
         "data_dir": machine.data_dir,
@@ -52,7 +52,7 @@ def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, m
     print("Written:", ", ".join(shown(path) for path in files))
 
 
-def said(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def changed_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a study; for a quick look without those that an experiment merely repeats from its defaults."""
     quick = options.get("fast") is True
     return {key: value for key, value in options.items() if not quick or key == "fast" or value != defaults[key]}
@@ -64,10 +64,10 @@ def table(rows: Sequence[Row], *, x: str) -> list[str]:
     for row in rows:
         groups.setdefault((row.arm, row.metric, row.extra.get("group")), []).append(row)
     cells = [["series", "metric", x, "median", "rows"]]
-    for (series, metric, _), found in groups.items():
-        places = [row.extra["x"] for row in found if "x" in row.extra]
-        value = f"{median(row.value for row in found):.3g}" if places else "-"
-        cells.append([series, metric, f"{median(places):.4g}" if places else "-", value, str(len(found))])
+    for (series, metric, _), group in groups.items():
+        places = [row.extra["x"] for row in group if "x" in row.extra]
+        value = f"{median(row.value for row in group):.3g}" if places else "-"
+        cells.append([series, metric, f"{median(places):.4g}" if places else "-", value, str(len(group))])
     lines = aligned(cells, left={0, 1})
     more = len(lines) - 1 - _MOST_LINES
     return lines if more <= 0 else [*lines[: _MOST_LINES + 1], f"  ... and {more} more, all of them in the CSV"]

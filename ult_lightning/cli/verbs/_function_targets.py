@@ -80,27 +80,27 @@ def check_fit(ticket: Ticket, functions: Sequence[FunctionSpec], images: Sequenc
         raise fault("targets", [spec.id for spec in images], wanted)
 
 
-def rows(told: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowStore, *, seed: int) -> list[Row]:
+def rows(args: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowStore, *, seed: int) -> list[Row]:
     """Two rows per target, the sup error before the RMS error."""
     from ult_lightning.data import load_functions
     from ult_lightning.transfer import function_rows
 
     inputs = ticket.spec.input.shape[2]
-    found: list[Row] = []
-    for spec in told.functions:
+    result: list[Row] = []
+    for spec in args.functions:
         task = load_functions(spec, inputs=inputs, seed=seed)
-        found += function_rows(
+        result += function_rows(
             ticket,
             network,
             task,
-            head=told.head,
-            options=told.options,
-            device=told.machine.device,
+            head=args.head,
+            options=args.options,
+            device=args.machine.device,
             store=store,
-            force=told.machine.force,
+            force=args.machine.force,
             notice=print,
         )
-    return found
+    return result
 
 
 def rows_table(rows: Sequence[Row], reused: Collection[str] = ()) -> list[str]:

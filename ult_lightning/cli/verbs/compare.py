@@ -71,37 +71,37 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
         dense=read_options(DenseSettings, {**dense, "lrs": reader.numbers("dense.lrs")}, key="dense"),
         arm_options=reader.mapping("arm"),
     )
-    found = CompareJob(grid, machine, trainer, settings.logging(reader), reader.optional_path("out"))
+    args = CompareJob(grid, machine, trainer, settings.logging(reader), reader.optional_path("out"))
     reader.refuse_unread("compare")
     settings.refuse_idle_epochs(search, reader, typed)
-    return found
+    return args
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Run the grid, print and write its table."""
-    told = read(cfg, place.overrides)
-    folder = told.out if told.out is not None else place.folder
+    args = read(cfg, place.overrides)
+    folder = args.out if args.out is not None else place.folder
     check_folder("out", folder)
-    check_folder("store", told.machine.store)
-    place.claim(told.out)
-    told.machine.start()
+    check_folder("store", args.machine.store)
+    place.claim(args.out)
+    args.machine.start()
     from ult_lightning.compare import run_grid
     from ult_lightning.report import table, write_report
 
-    machine = told.machine
-    config = settings.told_config(cfg, precision=told.grid.search.precision, device=machine.device)
-    targets = "+".join(spec.id for spec in told.grid.targets)
-    with told.logging.running(place.folder, f"compare {told.grid.mother.net} {targets}", config) as mirror:
+    machine = args.machine
+    config = settings.logged_config(cfg, precision=args.grid.search.precision, device=machine.device)
+    targets = "+".join(spec.id for spec in args.grid.targets)
+    with args.logging.running(place.folder, f"compare {args.grid.mother.net} {targets}", config) as mirror:
         rows = run_grid(
-            told.grid,
+            args.grid,
             store=machine.store,
             data_dir=machine.data_dir,
             cache_dir=machine.cache_dir,
             download=machine.download,
             device=machine.device,
-            trainer=told.trainer,
+            trainer=args.trainer,
             force=machine.force,
-            progress=told.trainer.get("enable_progress_bar", True) is not False,
+            progress=args.trainer.get("enable_progress_bar", True) is not False,
         )
         mirror.log_rows(rows)
     summary = table(rows, command=place.command("compare"))

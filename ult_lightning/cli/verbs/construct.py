@@ -104,46 +104,46 @@ def family_options(family: str, values: dict[str, Any]) -> Options:
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Construct (or reuse) one ticket and return its certified bound, or run a study."""
-    job = read(cfg)
-    check_folder("store", job.machine.store)
-    place.claim(job.out)
-    job.machine.start()
+    args = read(cfg)
+    check_folder("store", args.machine.store)
+    place.claim(args.out)
+    args.machine.start()
     config = OmegaConf.to_container(cfg, resolve=True)
-    if job.family is None:
-        assert job.study is not None
-        with job.logging.running(place.folder, f"study {job.study}", config) as mirror:
-            out = job.out or place.folder
-            studies.run(job.study, job.study_options, job.machine, out=out, mirror=mirror)
+    if args.family is None:
+        assert args.study is not None
+        with args.logging.running(place.folder, f"study {args.study}", config) as mirror:
+            out = args.out or place.folder
+            studies.run(args.study, args.study_options, args.machine, out=out, mirror=mirror)
         return None
     from ult_lightning.construct import FAMILIES, construct_once
     from ult_lightning.tickets import TicketStore
 
-    given = job.options.given()
-    check_file("out", job.out)
-    files = FAMILIES.get(job.family).files
-    refuse_read("out", job.out, [Path(given[key]).expanduser() for key in files if key in given])
-    store = TicketStore(job.machine.store)
-    words = [job.family, *(f"{key}={value}" for key, value in given.items() if len(str(value)) < 40)]
-    with job.logging.running(place.folder, f"construct {' '.join(words)} s{job.seed}", config) as mirror:
+    given = args.options.given()
+    check_file("out", args.out)
+    files = FAMILIES.get(args.family).files
+    refuse_read("out", args.out, [Path(given[key]).expanduser() for key in files if key in given])
+    store = TicketStore(args.machine.store)
+    words = [args.family, *(f"{key}={value}" for key, value in given.items() if len(str(value)) < 40)]
+    with args.logging.running(place.folder, f"construct {' '.join(words)} s{args.seed}", config) as mirror:
         ticket, reused = construct_once(
-            job.family, job.options, seed=job.seed, store=store, force=job.machine.force, notice=print
+            args.family, args.options, seed=args.seed, store=store, force=args.machine.force, notice=print
         )
         path = store.path(ticket.id)
         mirror.log_ticket(ticket, path)
-    if job.out is not None:
-        write_bytes(job.out, path.read_bytes())
-        path = job.out
-    print(end_screen(ticket, job, path, reused=reused, where=mirror.where))
+    if args.out is not None:
+        write_bytes(args.out, path.read_bytes())
+        path = args.out
+    print(end_screen(ticket, args, path, reused=reused, where=mirror.where))
     bound: Any = ticket.provenance["certificate"]["bound"]
     return float(bound)
 
 
-def end_screen(ticket: Ticket, job: ConstructJob, path: Path, *, reused: bool, where: str | None) -> str:
+def end_screen(ticket: Ticket, args: ConstructJob, path: Path, *, reused: bool, where: str | None) -> str:
     """What the last lines of a construction say: the ticket, its size, certificate, what was chosen, and what to type next."""
     from ult_lightning.construct import FAMILIES
     from ult_lightning.tickets._describe import certificate_words
 
-    assert job.family is not None
+    assert args.family is not None
     size = path.stat().st_size
     seconds = ticket.provenance.get("seconds")
     spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
@@ -154,14 +154,14 @@ def end_screen(ticket: Ticket, job: ConstructJob, path: Path, *, reused: bool, w
         ("file", f"{path} ({size:,} bytes, {8 * size / total:.2f} bits per parameter)"),
         ("kept", f"{kept:,} of {total:,} parameters, density {ticket.density:.4f}"),
         *((label.lower(), text) for label, text in certificate_words(ticket.provenance)),
-        *FAMILIES.get(job.family).explain(ticket, job.options),
+        *FAMILIES.get(args.family).explain(ticket, args.options),
     ]
     if where is not None:
         lines.append(("log", shown(where)))
     width = max(len(label) for label, _ in lines)
     body = [f"  {label.ljust(width)}  {text}" for label, text in lines]
-    title = f"{did}: a {job.family} ticket, seed {job.seed}."
-    following = next_words(ticket, FAMILIES.get(job.family).tasks, path)
+    title = f"{did}: a {args.family} ticket, seed {args.seed}."
+    following = next_words(ticket, FAMILIES.get(args.family).tasks, path)
     return "\n".join(["", title, *body, "Next:", f"  {typed(*following)}"])
 
 

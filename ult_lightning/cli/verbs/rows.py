@@ -31,14 +31,14 @@ def rows(arguments: list[str]) -> int:
     store = Path(keyed.get("store", "store")).expanduser()
     if not store.is_dir():
         raise fault("store", str(store), "a folder with rows", "`ult compare` or `ult transfer` make one")
-    found = RowStore(store).all(task=keyed.get("task"), arm=keyed.get("arm"))
+    matches = RowStore(store).all(task=keyed.get("task"), arm=keyed.get("arm"))
     for key in ("seed", "metric", "ticket"):
         if key in keyed:
-            found = [row for row in found if str(getattr(row, key)) == _canonical(key, keyed[key])]
-    if not found:
+            matches = [row for row in matches if str(getattr(row, key)) == _canonical(key, keyed[key])]
+    if not matches:
         _refuse_unknown(RowStore(store), keyed)
     try:
-        for row in found:
+        for row in matches:
             print(rows_as_json_lines([row]))
         sys.stdout.flush()
     except BrokenPipeError:

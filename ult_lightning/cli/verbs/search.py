@@ -54,7 +54,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> SearchJob:
     machine = settings.machine(reader)
     seed = reader.whole("seed")
     search = settings.search_settings(reader, seed=seed, device=machine.device)
-    found = SearchJob(
+    args = SearchJob(
         sources=settings.task_specs(reader, "sources", settings.limits(reader)),
         spec=settings.mother_spec(reader, seed=seed, density=search.density),
         search=search,
@@ -66,49 +66,49 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> SearchJob:
         seed=seed,
     )
     reader.refuse_unread("search")
-    settings.at_least_one("sources", [spec.id for spec in found.sources])
+    settings.at_least_one("sources", [spec.id for spec in args.sources])
     settings.refuse_idle_epochs(search, reader, typed)
-    return found
+    return args
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Search (or reuse) one ticket; returns the mean validation accuracy over the sources."""
-    search_job = read(cfg, place.overrides)
-    check_file("out", search_job.out)
-    check_folder("store", search_job.machine.store)
-    place.claim(search_job.out)
-    search_job.machine.start()
+    args = read(cfg, place.overrides)
+    check_file("out", args.out)
+    check_folder("store", args.machine.store)
+    place.claim(args.out)
+    args.machine.start()
     from ult_lightning.search import search_once
     from ult_lightning.tickets import TicketStore
 
-    tasks = search_job.machine.load(search_job.sources, seed=search_job.seed)
-    store = TicketStore(search_job.machine.store)
-    config = settings.told_config(cfg, precision=search_job.search.precision, device=search_job.machine.device)
-    with search_job.logging.running(place.folder, _name(search_job), config) as mirror:
+    tasks = args.machine.load(args.sources, seed=args.seed)
+    store = TicketStore(args.machine.store)
+    config = settings.logged_config(cfg, precision=args.search.precision, device=args.machine.device)
+    with args.logging.running(place.folder, _name(args), config) as mirror:
         ticket, reused = search_once(
             store,
             tasks,
-            search_job.spec,
-            search_job.search,
-            force=search_job.machine.force,
-            device=search_job.machine.device,
-            trainer=search_job.trainer,
-            callbacks=search_job.callbacks,
+            args.spec,
+            args.search,
+            force=args.machine.force,
+            device=args.machine.device,
+            trainer=args.trainer,
+            callbacks=args.callbacks,
             logger=mirror.logger,
         )
         path = store.path(ticket.id)
         mirror.log_ticket(ticket, path)
-    if search_job.out is not None:
-        write_bytes(search_job.out, path.read_bytes())
-        path = search_job.out
-    print(end_screen(search_job, ticket, path, reused=reused, where=mirror.where))
+    if args.out is not None:
+        write_bytes(args.out, path.read_bytes())
+        path = args.out
+    print(end_screen(args, ticket, path, reused=reused, where=mirror.where))
     accuracies = _accuracies(ticket)
     return fmean(accuracies.values()) if accuracies else None
 
 
-def end_screen(search_job: SearchJob, ticket: Ticket, path: Path, *, reused: bool, where: str | None) -> str:
+def end_screen(args: SearchJob, ticket: Ticket, path: Path, *, reused: bool, where: str | None) -> str:
     """What the last lines of a search say: the ticket, its file, densities, accuracies, and what to type next."""
-    sources, size = [spec.id for spec in search_job.sources], path.stat().st_size
+    sources, size = [spec.id for spec in args.sources], path.stat().st_size
     seconds = ticket.provenance.get("seconds")
     spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
     did = "Found in the store, nothing to do (force=true searches again)" if reused else f"Searched{spent}"
@@ -125,7 +125,7 @@ def end_screen(search_job: SearchJob, ticket: Ticket, path: Path, *, reused: boo
     if where is not None:
         lines.append(f"  log         {shown(where)}")
     target = "digits" if not any(s.startswith("digits") for s in sources) else "mnist5k"
-    folders = search_job.machine.words("store", "data_dir", "cache_dir")
+    folders = args.machine.words("store", "data_dir", "cache_dir")
     command = typed("transfer", f"ticket={path}", f"targets=[{target}]", *folders)
     return "\n".join([*lines, "Next:", f"  {command}"])
 
@@ -143,10 +143,10 @@ def _validation(ticket: Ticket) -> list[str]:
 
 
 def _accuracies(ticket: Ticket) -> dict[str, float]:
-    found: Any = ticket.provenance.get("validation")
-    return {str(k): float(v) for k, v in found.items()} if isinstance(found, dict) else {}
+    accuracies: Any = ticket.provenance.get("validation")
+    return {str(k): float(v) for k, v in accuracies.items()} if isinstance(accuracies, dict) else {}
 
 
-def _name(search_job: SearchJob) -> str:
-    sources = "+".join(spec.id for spec in search_job.sources)
-    return f"search {search_job.spec.net} d{search_job.search.density:g} {sources} s{search_job.seed}"
+def _name(args: SearchJob) -> str:
+    sources = "+".join(spec.id for spec in args.sources)
+    return f"search {args.spec.net} d{args.search.density:g} {sources} s{args.seed}"

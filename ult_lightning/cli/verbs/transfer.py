@@ -66,34 +66,34 @@ def read(cfg: DictConfig) -> TransferJob:
     ticket = reader.word("ticket")
     limits = settings.limits(reader)
     machine = settings.machine(reader)
-    asked = functions.function_specs(reader, machine.data_dir)
-    targets = () if asked else settings.task_specs(reader, "targets", limits)
-    head, options = functions.head_settings(reader, asked)
+    specs = functions.function_specs(reader, machine.data_dir)
+    targets = () if specs else settings.task_specs(reader, "targets", limits)
+    head, options = functions.head_settings(reader, specs)
     precision = reader.word("precision")
-    found = TransferJob(
+    args = TransferJob(
         ticket=ticket,
         targets=targets,
-        functions=asked,
+        functions=specs,
         head=head,
         options=options,
         shots=_shots(reader),
         draws=reader.whole("draws"),
         seed=reader.optional_whole("seed"),
-        precision="32" if asked and precision == "auto" else resolve_precision(precision, machine.device),
+        precision="32" if specs and precision == "auto" else resolve_precision(precision, machine.device),
         machine=machine,
         logging=settings.logging(reader),
         save=reader.optional_path("save"),
     )
     reader.refuse_unread("transfer")
-    if found.draws < 1:
-        raise fault("draws", found.draws, "a whole number, at least 1")
-    if found.draws > 1 and found.shots == (None,):
-        wanted = "1, since the targets are functions" if asked else "shots beside it, or 1"
-        raise fault("draws", found.draws, wanted, "" if asked else "for example 'shots=[1,5,10]'")
-    settings.at_least_one("targets", [spec.id for spec in asked or targets])
-    if asked:
-        functions.refuse_image_keys(precision=found.precision, shots=found.shots, save=found.save, **limits)
-    return found
+    if args.draws < 1:
+        raise fault("draws", args.draws, "a whole number, at least 1")
+    if args.draws > 1 and args.shots == (None,):
+        wanted = "1, since the targets are functions" if specs else "shots beside it, or 1"
+        raise fault("draws", args.draws, wanted, "" if specs else "for example 'shots=[1,5,10]'")
+    settings.at_least_one("targets", [spec.id for spec in specs or targets])
+    if specs:
+        functions.refuse_image_keys(precision=args.precision, shots=args.shots, save=args.save, **limits)
+    return args
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
@@ -101,39 +101,39 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     from ult_lightning.results import RowStore
     from ult_lightning.tickets import Ticket
 
-    told = read(cfg)
-    check_folder("store", told.machine.store)
-    models = _Models(told, place) if told.save is not None else None
-    file = find_ticket_file(told.ticket, told.machine.store)
-    refuse_read("save", told.save, [file])
-    told.machine.start()
+    args = read(cfg)
+    check_folder("store", args.machine.store)
+    models = _Models(args, place) if args.save is not None else None
+    file = find_ticket_file(args.ticket, args.machine.store)
+    refuse_read("save", args.save, [file])
+    args.machine.start()
     ticket = Ticket.load(file)
-    seed = ticket.spec.seed if told.seed is None else told.seed
-    functions.check_fit(ticket, told.functions, told.targets)
-    store = RowStore(told.machine.store)
-    tasks = told.machine.load(told.targets, seed=seed)
-    most = max((shots for shots in told.shots if shots is not None), default=None)
+    seed = ticket.spec.seed if args.seed is None else args.seed
+    functions.check_fit(ticket, args.functions, args.targets)
+    store = RowStore(args.machine.store)
+    tasks = args.machine.load(args.targets, seed=seed)
+    most = max((shots for shots in args.shots if shots is not None), default=None)
     for task in tasks:
         if most is not None:
             task.few_shot(most, draw=0)  # enough images for all, before the first head is fitted
     network: Any = ticket.network()
     before = network.fingerprint()
-    config = settings.told_config(cfg, precision=told.precision, device=told.machine.device, seed=seed)
-    with told.logging.running(place.folder, f"transfer {ticket.id} {told.head} s{seed}", config) as mirror:
+    config = settings.logged_config(cfg, precision=args.precision, device=args.machine.device, seed=seed)
+    with args.logging.running(place.folder, f"transfer {ticket.id} {args.head} s{seed}", config) as mirror:
         mirror.use_ticket(ticket)
-        stored = set() if told.machine.force else set(store.ids())
-        rows = functions.rows(told, ticket, network, store, seed=seed) if told.functions else []
+        stored = set() if args.machine.force else set(store.ids())
+        rows = functions.rows(args, ticket, network, store, seed=seed) if args.functions else []
         for task in tasks:
             rows += [
-                _row(told, ticket, network, task, shots, draw, seed, store, models) for shots, draw in told.points()
+                _row(args, ticket, network, task, shots, draw, seed, store, models) for shots, draw in args.points()
             ]
         mirror.log_rows(rows)
     after = network.fingerprint()
     if after != before:
         raise UltError(f"The ticket's network changed: fingerprint {before[:16]} before, {after[:16]} after.")
-    table = functions.rows_table(rows, stored) if told.functions else rows_table(rows, stored)
+    table = functions.rows_table(rows, stored) if args.functions else rows_table(rows, stored)
     saved = models.written if models is not None else []
-    print(end_screen(told, ticket, table, seed=seed, fingerprint=after, saved=saved, where=mirror.where))
+    print(end_screen(args, ticket, table, seed=seed, fingerprint=after, saved=saved, where=mirror.where))
     return fmean(row.value for row in rows if row.metric in ("accuracy", "sup_error"))
 
 
@@ -145,10 +145,10 @@ def find_ticket_file(name: str, store: Path) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
-    found = TicketStore(store)
-    ids = found.ids()
+    tickets = TicketStore(store)
+    ids = tickets.ids()
     if name in ids:
-        return found.path(name)
+        return tickets.path(name)
     beside = [file.name for file in path.parent.glob("*") if file.is_file()] if path.parent.is_dir() else []
     near = [str(path.parent / other) for other in nearest(path.name, beside)] + nearest(name, ids)
     mend = f"the nearest are {', '.join(near)}" if near else "`ult search` makes one"
@@ -156,7 +156,7 @@ def find_ticket_file(name: str, store: Path) -> Path:
 
 
 def _row(
-    told: TransferJob,
+    args: TransferJob,
     ticket: Ticket,
     network: FrozenNetwork,
     task: Task,
@@ -176,15 +176,15 @@ def _row(
         ticket,
         network,
         task,
-        head=told.head,
-        options=told.options,
+        head=args.head,
+        options=args.options,
         shots=shots,
         draw=draw,
         seed=seed,
-        precision=told.precision,
-        device=told.machine.device,
+        precision=args.precision,
+        device=args.machine.device,
         store=store,
-        force=told.machine.force,
+        force=args.machine.force,
         keep=keep if models is not None else None,
         notice=print,
     )
@@ -193,20 +193,20 @@ def _row(
 class _Models:
     """Writes ticket and head of each result as a TaskModel: into one file, or into a folder of them."""
 
-    def __init__(self, told: TransferJob, place: Place) -> None:
-        assert told.save is not None
-        self.place = told.save
+    def __init__(self, args: TransferJob, place: Place) -> None:
+        assert args.save is not None
+        self.place = args.save
         self.written: list[Path] = []
         self._claim = place.claim
-        self._single = bool(told.save.suffix) and not told.save.is_dir()
-        rows = len(told.targets) * len(list(told.points()))
+        self._single = bool(args.save.suffix) and not args.save.is_dir()
+        rows = len(args.targets) * len(list(args.points()))
         if self._single and rows > 1:
-            raise fault("save", str(told.save), f"a folder for {rows} models", "a name without a dot is a folder")
+            raise fault("save", str(args.save), f"a folder for {rows} models", "a name without a dot is a folder")
         if self._single:
-            check_file("save", told.save)
-            self._claim(told.save, key="save")
+            check_file("save", args.save)
+            self._claim(args.save, key="save")
         else:
-            check_folder("save", told.save)
+            check_folder("save", args.save)
 
     def save(self, ticket: Ticket, task: Task, result: TransferResult) -> None:
         """Write one TaskModel."""
@@ -226,7 +226,7 @@ class _Models:
 
 
 def end_screen(
-    told: TransferJob,
+    args: TransferJob,
     ticket: Ticket,
     table: Sequence[str],
     *,
@@ -236,16 +236,16 @@ def end_screen(
     where: str | None,
 ) -> str:
     """What the last lines of a transfer say: the rows, the proof that the ticket did not change, what is next."""
-    lines = ["", f"Ticket {ticket.id}, head {told.head}, seed {seed}:", *table]
+    lines = ["", f"Ticket {ticket.id}, head {args.head}, seed {seed}:", *table]
     lines.append(f"Frozen: the ticket's fingerprint is {fingerprint[:16]} before and after.")
-    lines.append(f"Rows are in {shown(told.machine.store / 'rows')}.")
+    lines.append(f"Rows are in {shown(args.machine.store / 'rows')}.")
     if where is not None:
         lines.append(f"The log is in {shown(where)}.")
     if saved:
         first = shown(saved[0])
         lines += [f"Saved {len(saved)} model{'s' * (len(saved) > 1)}; use one in Python:",
                   f"  ult_lightning.TaskModel.load({first!r})(images)  # (b, c, h, w) -> logits (b, k)"]  # fmt: skip
-    command = typed("report", f"store={shown(told.machine.store)}")
+    command = typed("report", f"store={shown(args.machine.store)}")
     return "\n".join([*lines, "Next:", f"  {command}"])
 
 
@@ -287,9 +287,9 @@ def _chosen(hyper: Any) -> str:
 
 
 def _shots(reader: Reader) -> tuple[int | None, ...]:
-    found = reader.wholes("shots")
-    if any(shots < 1 for shots in found):
-        raise fault("shots", list(found), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'")
-    if len(set(found)) < len(found):
-        raise fault("shots", list(found), "each number once")
-    return found or (None,)
+    shots = reader.wholes("shots")
+    if any(count < 1 for count in shots):
+        raise fault("shots", list(shots), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'")
+    if len(set(shots)) < len(shots):
+        raise fault("shots", list(shots), "each number once")
+    return shots or (None,)
