@@ -6,7 +6,7 @@ from ult_lightning.base._errors import UltError, fault, nearest, unknown
 from ult_lightning.base._files import atomic_path, unwritable, write_bytes, write_text
 from ult_lightning.base._hashing import canonical_json, digest
 from ult_lightning.base._once import file_lock, once, without_repeats
-from ult_lightning.base._options import NoOptions, Options, option, read_options
+from ult_lightning.base._options import NoOptions, Options, check_value, option, read_options
 from ult_lightning.base._registry import Registry, lazily, load_plugins, plugin_folders, provide, provided
 from ult_lightning.base._trainer_arguments import TRAINER_SCIENCE, check_trainer_arguments, trainer_arguments
 from ult_lightning.base._value_grid import Grown, grid_reach, grow_grid
@@ -26,6 +26,7 @@ __all__ = [
     "canonical",
     "canonical_json",
     "check_trainer_arguments",
+    "check_value",
     "digest",
     "environment",
     "fault",

@@ -116,7 +116,7 @@ def read_options(kind: type[T], values: Mapping[str, Any] | None = None, *, key:
 
 def checked(entry: Field[Any], kind: type, value: Any, key: str) -> Any:
     """`value` as the field takes it (lists as tuples, whole numbers as floats); raises UltError that names `key`."""
-    return _checked(_hints(kind)[entry.name], entry.metadata.get("range", Range()), value, key)
+    return check_value(_hints(kind)[entry.name], value, key, entry.metadata.get("range", Range()))
 
 
 @cache
@@ -124,14 +124,15 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _checked(hint: Any, limits: Range, value: Any, key: str) -> Any:
+def check_value(hint: Any, value: Any, key: str, limits: Range = Range()) -> Any:
+    """`value` as the annotation `hint` of an option takes it; raises UltError that names `key`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         if value is None and NoneType in arguments:
             return None
         others = [one for one in arguments if one is not NoneType]
         chosen = next((one for one in others if _fits(one, value)), others[0])
-        return _checked(chosen, limits, value, key)
+        return check_value(chosen, value, key, limits)
     if origin is Literal:
         if value not in arguments:
             raise unknown(key, str(value), [str(one) for one in arguments])
@@ -141,7 +142,7 @@ def _checked(hint: Any, limits: Range, value: Any, key: str) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise fault(key, value, "keys with values")
-        return {str(name): _checked(arguments[1], limits, one, f"{key}.{name}") for name, one in value.items()}
+        return {str(name): check_value(arguments[1], one, f"{key}.{name}", limits) for name, one in value.items()}
     return _plain_value(hint, limits, value, key)
 
 
@@ -163,7 +164,7 @@ def _sequence(hint: Any, limits: Range, value: Any, key: str) -> tuple[Any, ...]
         raise fault(key, value, f"a list of {_many(hint)}")
     if not value:
         raise fault(key, list(value), f"a list of at least one of {_many(hint)}")
-    listed = tuple(_checked(hint, limits, one, key) for one in value)
+    listed = tuple(check_value(hint, one, key, limits) for one in value)
     if limits.distinct and len(set(listed)) < len(listed):
         raise fault(key, list(value), "each entry once")
     return listed

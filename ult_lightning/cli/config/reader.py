@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ult_lightning.base import UltError, fault, unknown
+from ult_lightning.base import UltError, check_value, fault, nearest
 from ult_lightning.cli.config.folders import experiment_keys
 from ult_lightning.cli.console.messages import missing_key, omegaconf_sentence
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -27,102 +28,32 @@ class Reader:
         keys = {override.partition("=")[0].lstrip("+~") for override in typed}
         self._ours = experiment_keys(typed) - keys
 
-    def number(self, key: str) -> float:
-        """A finite number."""
-        value = self.optional_number(key)
+    def get(self, key: str, kind: type[T]) -> T:
+        """The value as bool, int, float (finite), str (not empty; a bare number counts as its text) or Path (`~` is home)."""
+        value = self.optional(key, kind)
         if value is None:
-            raise fault(key, None, "a number")
+            raise fault(key, None, _WORDS[kind])
         return value
 
-    def optional_number(self, key: str) -> float | None:
-        """A finite number, or null."""
-        value = self._value(key)
-        if value is None:
-            return None
-        return _number(key, value)
+    def optional(self, key: str, kind: type[T]) -> T | None:
+        """The same, or None where null stands there."""
+        value = self.value(key)
+        return None if value is None else _typed(kind, value, key)
 
-    def whole(self, key: str) -> int:
-        """A whole number."""
-        value = self.optional_whole(key)
-        if value is None:
-            raise fault(key, None, "a whole number")
-        return value
-
-    def optional_whole(self, key: str) -> int | None:
-        """A whole number, or null."""
-        value = self._value(key)
-        if value is None:
-            return None
-        return _whole(key, value)
-
-    def flag(self, key: str) -> bool:
-        """True or false."""
-        value = self.optional_flag(key)
-        if value is None:
-            raise fault(key, None, "true or false")
-        return value
-
-    def optional_flag(self, key: str) -> bool | None:
-        """true, false or null."""
-        value = self._value(key)
-        if value is not None and not isinstance(value, bool):
-            raise fault(key, value, "true or false")
-        return value
-
-    def word(self, key: str) -> str:
-        """A text that is not empty (a bare number counts as its text)."""
-        value = self.optional_word(key)
-        if value is None:
-            raise fault(key, None, "a word")
-        return value
-
-    def optional_word(self, key: str) -> str | None:
-        """A text that is not empty, or null."""
-        value = self._value(key)
-        if value is None:
-            return None
-        if isinstance(value, bool | list | dict) or not str(value).strip():
-            raise fault(key, value, "a word")
-        return str(value)
-
-    def path(self, key: str) -> Path:
-        """A path; `~` is the home folder."""
-        return Path(self.word(key)).expanduser()
-
-    def optional_path(self, key: str) -> Path | None:
-        """A path or null."""
-        word = self.optional_word(key)
-        return None if word is None else Path(word).expanduser()
-
-    def value(self, key: str) -> Any:
-        """Whatever stands there, in plain containers."""
-        return self._value(key)
+    def listed(self, key: str, kind: type[T]) -> tuple[T, ...]:
+        """A list, or one value that stands for a list of one; null is empty."""
+        return tuple(_typed(kind, item, key) for item in self.items(key))
 
     def items(self, key: str) -> tuple[Any, ...]:
         """A list, or one value that stands for a list of one; null is empty."""
-        value = self._value(key)
+        value = self.value(key)
         if value is None:
             return ()
         return tuple(value) if isinstance(value, list) else (value,)
 
-    def words(self, key: str) -> tuple[str, ...]:
-        """A list of texts."""
-        items = self.items(key)
-        if any(isinstance(item, bool | list | dict) or item is None for item in items):
-            raise fault(key, list(items), "a list of words")
-        return tuple(str(item) for item in items)
-
-    def wholes(self, key: str) -> tuple[int, ...]:
-        """A list of whole numbers."""
-        return tuple(_whole(key, item) for item in self.items(key))
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        """A list of finite numbers."""
-        return tuple(_number(key, item) for item in self.items(key))
-
     def mapping(self, key: str) -> dict[str, Any]:
         """A mapping with all that is in it; null is empty."""
-        value = self._value(key)
+        value = self.value(key)
         if value is None:
             return {}
         if not isinstance(value, Mapping):
@@ -145,9 +76,12 @@ class Reader:
             if f"${{{key}}}" in text or key in self._ours:
                 continue
             if not any(key == read or key.startswith(f"{read}.") for read in self._read):
-                raise unknown("key", key, known) if len(known) < 2 else _unread(key, known, verb)
+                near = nearest(key, known)
+                mend = f"the nearest are {', '.join(near)}" if near else ""
+                raise fault("key", key, f"a key that `ult {verb}` has", mend)
 
-    def _value(self, key: str) -> Any:
+    def value(self, key: str) -> Any:
+        """Whatever stands there, in plain containers."""
         self._read.add(key)
         if not self.has(key):
             raise self._absent(key)
@@ -170,13 +104,6 @@ class Reader:
         return UltError(missing_key(key))
 
 
-def _unread(key: str, known: list[str], verb: str) -> UltError:
-    from ult_lightning.base import nearest
-
-    near = nearest(key, known)
-    return fault("key", key, f"a key that `ult {verb}` has", f"the nearest are {', '.join(near)}" if near else "")
-
-
 def _leaves(node: Any, prefix: str = "") -> Iterator[str]:
     for name in node:
         child = node._get_node(name)
@@ -187,15 +114,18 @@ def _leaves(node: Any, prefix: str = "") -> Iterator[str]:
             yield key
 
 
-def _number(key: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise fault(key, value, "a number")
-    return float(value)
+_WORDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    Path: "a word",
+}
 
 
-def _whole(key: str, value: object) -> int:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise fault(key, value, "a whole number")
-    return value
+def _typed(kind: type[T], value: object, key: str) -> T:
+    if kind in (str, Path):
+        if isinstance(value, bool | list | dict) or value is None or not str(value).strip():
+            raise fault(key, value, "a word")
+        return cast("T", Path(str(value)).expanduser() if kind is Path else str(value))
+    return cast("T", check_value(kind, value, key))

@@ -75,26 +75,26 @@ def machine(reader: Reader) -> Machine:
         raise fault("device", device, "auto, cpu, cuda or cuda:N")
     from ult_lightning.search import resolve_device
 
-    reader.flag("traceback")
-    reader.words("plugins")
-    threads = reader.optional_whole("threads")
+    reader.get("traceback", bool)
+    reader.listed("plugins", str)
+    threads = reader.optional("threads", int)
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise fault("threads", threads, f"a whole number from 1 to {_MOST_THREADS}, or null")
     return Machine(
-        store=reader.path("store"),
-        data_dir=reader.path("data_dir"),
-        cache_dir=reader.optional_path("cache_dir"),
-        download=reader.flag("download"),
+        store=reader.get("store", Path),
+        data_dir=reader.get("data_dir", Path),
+        cache_dir=reader.optional("cache_dir", Path),
+        download=reader.get("download", bool),
         device=resolve_device(device),
         threads=threads,
-        force=reader.flag("force"),
+        force=reader.get("force", bool),
     )
 
 
 def _device(reader: Reader) -> str:
     """The device that is asked for: where it is `auto`, the kind of accelerator of the Trainer decides."""
-    device = reader.word("device")
-    accelerator = reader.optional_word("trainer.accelerator") if reader.has("trainer.accelerator") else None
+    device = reader.get("device", str)
+    accelerator = reader.optional("trainer.accelerator", str) if reader.has("trainer.accelerator") else None
     if device != "auto" or accelerator in (None, "auto"):
         return device
     if accelerator == "cpu":
@@ -126,7 +126,7 @@ def task_specs(reader: Reader, key: str, limits: Mapping[str, int | None]) -> tu
 
 def refuse_wrong_words(reader: Reader) -> None:
     """Raises UltError for what a search would refuse, where that can be seen before anything heavy is imported."""
-    density = reader.number("density")
+    density = reader.get("density", float)
     mother_spec(reader, seed=0, density=0.5)
     if not 0 < density <= 1:
         wanted = "a number above 0, at most 1: the share of parameters kept"
@@ -138,25 +138,25 @@ def refuse_wrong_words(reader: Reader) -> None:
 
 def limits(reader: Reader) -> dict[str, int | None]:
     """The limits that hold for every task which states none."""
-    return {name: reader.optional_whole(name) for name in ("train_limit", "valid_limit")}
+    return {name: reader.optional(name, int) for name in ("train_limit", "valid_limit")}
 
 
 def mother_spec(reader: Reader, *, seed: int, density: float) -> MotherSpec:
     """The mother that the config describes."""
     from ult_lightning.tickets import InputSpec, MotherSpec
 
-    name, options = reader.word("net.name"), reader.mapping("net.options")
+    name, options = reader.get("net.name", str), reader.mapping("net.options")
     if reader.has("net.family"):
-        name, options = reader.word("net.family"), {"name": name, **options}
+        name, options = reader.get("net.family", str), {"name": name, **options}
     return MotherSpec(
         net=name,
         options=options,
-        norm=reader.word("norm"),
-        init=reader.word("init.name"),
-        scale_fan=density if reader.flag("scale_fan") else None,
-        bias=reader.word("bias"),
+        norm=reader.get("norm", str),
+        init=reader.get("init.name", str),
+        scale_fan=density if reader.get("scale_fan", bool) else None,
+        bias=reader.get("bias", str),
         seed=seed,
-        input=InputSpec(range=cast(Any, reader.word("input.range")), adapter=reader.word("input.adapter")),
+        input=InputSpec(range=cast(Any, reader.get("input.range", str)), adapter=reader.get("input.adapter", str)),
     )
 
 
@@ -168,13 +168,13 @@ def search_settings(reader: Reader, *, seed: int, device: str) -> SearchSettings
     return SearchSettings(
         **member(reader, "method"),
         **member(reader, "objective"),
-        density=reader.number("density"),
+        density=reader.get("density", float),
         densities=reader.mapping("densities") or None,
-        mixing=reader.word("mixing"),
-        loss_weights=reader.numbers("loss_weights") or None,
-        head_lr=reader.number("head_lr"),
-        select=reader.word("select"),
-        batch_size=reader.whole("data.batch_size"),
+        mixing=reader.get("mixing", str),
+        loss_weights=reader.listed("loss_weights", float) or None,
+        head_lr=reader.get("head_lr", float),
+        select=reader.get("select", str),
+        batch_size=reader.get("data.batch_size", int),
         augment=policy(reader, "augment"),
         trainer={**trainer, "precision": resolve_precision(str(trainer.get("precision")), device)},
         seed=seed,
@@ -183,7 +183,7 @@ def search_settings(reader: Reader, *, seed: int, device: str) -> SearchSettings
 
 def member(reader: Reader, family: str) -> dict[str, Any]:
     """The chosen member of a family and its options, as the arguments `FAMILY` and `FAMILY_options`."""
-    return {family: reader.word(f"{family}.name"), f"{family}_options": reader.mapping(f"{family}.options")}
+    return {family: reader.get(f"{family}.name", str), f"{family}_options": reader.mapping(f"{family}.options")}
 
 
 def policy(reader: Reader, key: str) -> bool | str:
@@ -242,7 +242,7 @@ def head_settings(reader: Reader, family: Registry[Head[Any]]) -> tuple[str, dic
 
     An option that is null is left at its default.
     """
-    name = reader.word("head.name")
+    name = reader.get("head.name", str)
     options = {key: value for key, value in reader.mapping("head.options").items() if value is not None}
     family.get(name).read(options)
     return name, options
@@ -318,12 +318,12 @@ class Mirror:
 def logging(reader: Reader) -> Logging:
     """The keys of the group logger, and name, group and tags of the run."""
     return Logging(
-        kind=reader.word("logger.kind"),
-        project=reader.word("logger.project"),
-        offline=reader.optional_flag("logger.offline"),
-        name=reader.optional_word("name"),
-        group=reader.optional_word("group"),
-        tags=reader.words("tags"),
+        kind=reader.get("logger.kind", str),
+        project=reader.get("logger.project", str),
+        offline=reader.optional("logger.offline", bool),
+        name=reader.optional("name", str),
+        group=reader.optional("group", str),
+        tags=reader.listed("tags", str),
     )
 
 

@@ -68,7 +68,7 @@ def _translated(body: Body, verb: str, cfg: DictConfig, place: Place) -> float |
     """`body`, whose exceptions leave as UltError, JobBug, BrokenPipeError or KeyboardInterrupt."""
     try:
         with plain_warnings():
-            load_plugins(Reader(cfg).words("plugins"))
+            load_plugins(Reader(cfg).listed("plugins", str))
             return body(cfg, place)
     except UltError:
         raise

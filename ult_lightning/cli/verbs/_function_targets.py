@@ -45,7 +45,7 @@ def head_settings(reader: Reader, functions: Sequence[FunctionSpec]) -> tuple[st
     """Name and options of the head; raises UltError for an unknown one and for one of the other kind of targets."""
     from ult_lightning.heads import FUNCTION_HEADS, HEADS
 
-    name = reader.word("head.name")
+    name = reader.get("head.name", str)
     if functions and name in HEADS:
         known = " or ".join(FUNCTION_HEADS.names())
         raise fault("head", name, f"{known}, since the targets are functions", f"add head={known}")

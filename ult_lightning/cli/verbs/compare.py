@@ -47,12 +47,12 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
     reader = Reader(cfg, typed)
     trainer = settings.trainer_machine(reader)
     settings.refuse_wrong_words(reader)
-    for arm in (*reader.words("arms"), *reader.mapping("arm")):
+    for arm in (*reader.listed("arms", str), *reader.mapping("arm")):
         read_options(ARMS.get(arm).options, reader.mapping("arm").get(arm), key=f"arm.{arm}")
     from ult_lightning.compare import CompareSettings, DenseSettings
     from ult_lightning.heads import HEADS
 
-    seeds = reader.wholes("seeds")
+    seeds = reader.listed("seeds", int)
     settings.at_least_one("seeds", seeds)
     machine = settings.machine(reader)
     search = settings.search_settings(reader, seed=seeds[0], device=machine.device)
@@ -62,16 +62,16 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
     grid = CompareSettings(
         sources=settings.task_specs(reader, "sources", limits),
         targets=settings.task_specs(reader, "targets", limits),
-        arms=reader.words("arms"),
+        arms=reader.listed("arms", str),
         seeds=seeds,
         mother=settings.mother_spec(reader, seed=seeds[0], density=search.density),
         search=search,
         head=head,
         head_options=options,
-        dense=read_options(DenseSettings, {**dense, "lrs": reader.numbers("dense.lrs")}, key="dense"),
+        dense=read_options(DenseSettings, {**dense, "lrs": reader.listed("dense.lrs", float)}, key="dense"),
         arm_options=reader.mapping("arm"),
     )
-    args = CompareJob(grid, machine, trainer, settings.logging(reader), reader.optional_path("out"))
+    args = CompareJob(grid, machine, trainer, settings.logging(reader), reader.optional("out", Path))
     reader.refuse_unread("compare")
     settings.refuse_idle_epochs(search, reader, typed)
     return args

@@ -44,8 +44,8 @@ def read(cfg: DictConfig) -> ConstructJob:
     from ult_lightning.construct import FAMILIES
 
     reader = Reader(cfg)
-    family, values = reader.optional_word("family"), family_values(reader)
-    study, seed = reader.optional_word("study"), reader.whole("seed")
+    family, values = reader.optional("family", str), family_values(reader)
+    study, seed = reader.optional("study", str), reader.get("seed", int)
     if family is None and study is None:
         known = ", ".join(FAMILIES.names())
         raise fault("family", None, f"one of {known}", "or a study: experiment=theory_kept")
@@ -68,7 +68,7 @@ def read(cfg: DictConfig) -> ConstructJob:
         study_options=study_options,
         machine=settings.machine(reader),
         logging=settings.logging(reader),
-        out=reader.optional_path("out"),
+        out=reader.optional("out", Path),
     )
     reader.refuse_unread("construct")
     if study is not None:
@@ -85,7 +85,7 @@ def family_values(reader: Reader) -> dict[str, Any]:
     names = [entry.name for name in FAMILIES for entry in fields(FAMILIES.get(name).options)]
     values = {name: reader.value(name) for name in dict.fromkeys(names) if reader.has(name)}
     if reader.has("init.name"):
-        values["init"] = reader.word("init.name")
+        values["init"] = reader.get("init.name", str)
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -25,11 +25,11 @@ def job(cfg: DictConfig) -> float | None:
 def run(cfg: DictConfig, place: Place) -> float | None:
     """Write the report of the chosen rows and print its table."""
     reader = Reader(cfg)
-    store, out = reader.path("store"), reader.path("out")
-    tasks, arms, seeds = reader.words("tasks"), reader.words("arms"), reader.wholes("seeds")
-    words = {"baseline": reader.word("baseline"), "floor": reader.word("floor")}
-    reader.flag("traceback")
-    reader.words("plugins")
+    store, out = reader.get("store", Path), reader.get("out", Path)
+    tasks, arms, seeds = reader.listed("tasks", str), reader.listed("arms", str), reader.listed("seeds", int)
+    words = {"baseline": reader.get("baseline", str), "floor": reader.get("floor", str)}
+    reader.get("traceback", bool)
+    reader.listed("plugins", str)
     reader.refuse_unread("report")
     check_folder("out", out)
     place.claim(out)

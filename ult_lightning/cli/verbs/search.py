@@ -52,7 +52,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> SearchJob:
     trainer = settings.trainer_machine(reader)
     settings.refuse_wrong_words(reader)
     machine = settings.machine(reader)
-    seed = reader.whole("seed")
+    seed = reader.get("seed", int)
     search = settings.search_settings(reader, seed=seed, device=machine.device)
     args = SearchJob(
         sources=settings.task_specs(reader, "sources", settings.limits(reader)),
@@ -62,7 +62,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> SearchJob:
         trainer=trainer,
         callbacks=settings.callbacks(reader),
         logging=settings.logging(reader),
-        out=reader.optional_path("out"),
+        out=reader.optional("out", Path),
         seed=seed,
     )
     reader.refuse_unread("search")

@@ -63,13 +63,13 @@ def read(cfg: DictConfig) -> TransferJob:
     from ult_lightning.search import resolve_precision
 
     reader = Reader(cfg)
-    ticket = reader.word("ticket")
+    ticket = reader.get("ticket", str)
     limits = settings.limits(reader)
     machine = settings.machine(reader)
     specs = functions.function_specs(reader, machine.data_dir)
     targets = () if specs else settings.task_specs(reader, "targets", limits)
     head, options = functions.head_settings(reader, specs)
-    precision = reader.word("precision")
+    precision = reader.get("precision", str)
     args = TransferJob(
         ticket=ticket,
         targets=targets,
@@ -77,12 +77,12 @@ def read(cfg: DictConfig) -> TransferJob:
         head=head,
         options=options,
         shots=_shots(reader),
-        draws=reader.whole("draws"),
-        seed=reader.optional_whole("seed"),
+        draws=reader.get("draws", int),
+        seed=reader.optional("seed", int),
         precision="32" if specs and precision == "auto" else resolve_precision(precision, machine.device),
         machine=machine,
         logging=settings.logging(reader),
-        save=reader.optional_path("save"),
+        save=reader.optional("save", Path),
     )
     reader.refuse_unread("transfer")
     if args.draws < 1:
@@ -287,7 +287,7 @@ def _chosen(hyper: Any) -> str:
 
 
 def _shots(reader: Reader) -> tuple[int | None, ...]:
-    shots = reader.wholes("shots")
+    shots = reader.listed("shots", int)
     if any(count < 1 for count in shots):
         raise fault("shots", list(shots), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'")
     if len(set(shots)) < len(shots):
