@@ -17,7 +17,7 @@ from tests.cli.conftest import TINY, Say
 from tests.conftest import command_environment
 from ult_lightning.base import UltError
 from ult_lightning.cli import main
-from ult_lightning.cli.console import help as _help
+from ult_lightning.cli.console.help import VERBS
 from ult_lightning.cli.verbs import search
 
 HYDRA_VERBS = ("search", "construct", "transfer", "compare", "report")
@@ -27,12 +27,12 @@ HYDRA_VERBS = ("search", "construct", "transfer", "compare", "report")
 def test_help_lists_every_verb(say: Say, words: tuple[str, ...]) -> None:
     answer = say(*words)
     assert answer.code == 0
-    assert len(_help.VERBS) == 7
-    for verb in _help.VERBS:
+    assert len(VERBS) == 7
+    for verb in VERBS:
         assert f"ult {verb}" in answer.out
 
 
-@pytest.mark.parametrize("verb", sorted(_help.VERBS))
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_each_verb_has_friendly_help_with_three_examples(say: Say, verb: str) -> None:
     answer = say(verb, "--help")
     assert answer.code == 0

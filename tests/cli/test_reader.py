@@ -91,7 +91,7 @@ def test_keys_that_are_not_there(key: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("adam", None, "got 'adam', wanted keys with values; say a.b.name=adam."),
+        ("adam", "got 'adam', wanted keys with values; say a.b.name=adam."),
         ("two words", "got 'two words', wanted keys with values; say a.b.name=VALUE."),
         (None, "got None, wanted keys with values; say a.b.name=VALUE."),
         ([1], "got [1], wanted keys with values; say a.b.name=VALUE."),

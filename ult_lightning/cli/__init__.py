@@ -28,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     from ult_lightning.base import unknown
-    from ult_lightning.cli.console import help as _help
+    from ult_lightning.cli.console.help import VERBS, help_text
 
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        print(_help.OVERVIEW)
+        print(help_text("overview"))
         return 0
     if arguments[0] in ("--version", "version"):
         from ult_lightning import __version__
@@ -39,10 +39,10 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"ult_lightning {__version__}")
         return 0
     verb, rest = arguments[0], arguments[1:]
-    if verb not in _help.VERBS:
-        raise unknown("command", verb, _help.VERBS)
+    if verb not in VERBS:
+        raise unknown("command", verb, VERBS)
     if "--help" in rest or "-h" in rest:
-        print(_help.of(verb))
+        print(help_text(verb))
         return 0
     return _runner(verb)(rest)
 

@@ -17,9 +17,8 @@ from ult_lightning.cli.config.reader import Reader
 if TYPE_CHECKING:
     from ult_lightning.data import Task, TaskSpec
     from ult_lightning.heads import Head
-    from ult_lightning.results import Row
     from ult_lightning.search import SearchSettings
-    from ult_lightning.tickets import MotherSpec, Ticket
+    from ult_lightning.tickets import MotherSpec
 
 
 _MOST_THREADS = 1024
@@ -254,76 +253,46 @@ def logged_config(cfg: DictConfig, **resolved: Any) -> dict[str, Any]:
     return {**config, "resolved": resolved}
 
 
-@dataclass(frozen=True)
-class Logging:
-    """What a logger is made of."""
-
-    kind: str
-    project: str
-    offline: bool | None
-    name: str | None
-    group: str | None
-    tags: tuple[str, ...]
-
-    @contextmanager
-    def running(self, folder: Path, name: str, config: Any) -> Iterator[Mirror]:
-        """A logger for the length of the block, called `name` unless the user gave it another name."""
-        from ult_lightning.tracking import finish, make_logger
-
-        logger = make_logger(
-            self.kind,
-            run_dir=folder,
-            name=self.name or name,
-            group=self.group,
-            tags=self.tags,
-            config=config,
-            offline=self.offline,
-            project=self.project,
-        )
-        mirror = Mirror(logger)
-        try:
-            yield mirror
-        except BaseException:
-            finish(logger, failed=True)
-            raise
-        mirror.where = finish(logger)
-
-
 @dataclass
-class Mirror:
+class Logged:
     """A logger and, once its block has ended, where its run lies."""
 
     logger: Any
     where: str | None = None
 
-    def log_ticket(self, ticket: Ticket, path: Path) -> None:
-        """Log a ticket file that this run made."""
-        from ult_lightning.tracking import log_ticket
 
-        log_ticket(self.logger, ticket, path)
+@dataclass(frozen=True)
+class Logging:
+    """What a logger is made of: the arguments of `make_logger` that come from the config."""
 
-    def use_ticket(self, ticket: Ticket) -> None:
-        """Say that this run uses a ticket."""
-        from ult_lightning.tracking import use_ticket
+    arguments: Mapping[str, Any]
 
-        use_ticket(self.logger, ticket)
+    @contextmanager
+    def running(self, folder: Path, name: str, config: Any) -> Iterator[Logged]:
+        """A logger for the length of the block, called `name` unless the user gave it another name."""
+        from ult_lightning.tracking import finish, make_logger
 
-    def log_rows(self, rows: Sequence[Row]) -> None:
-        """Log rows."""
-        from ult_lightning.tracking import log_rows
-
-        log_rows(self.logger, rows)
+        named = {**self.arguments, "name": self.arguments["name"] or name}
+        logged = Logged(make_logger(**named, run_dir=folder, config=config))
+        try:
+            yield logged
+        except BaseException:
+            finish(logged.logger, failed=True)
+            raise
+        logged.where = finish(logged.logger)
 
 
 def logging(reader: Reader) -> Logging:
     """The keys of the group logger, and name, group and tags of the run."""
     return Logging(
-        kind=reader.get("logger.kind", str),
-        project=reader.get("logger.project", str),
-        offline=reader.optional("logger.offline", bool),
-        name=reader.optional("name", str),
-        group=reader.optional("group", str),
-        tags=reader.listed("tags", str),
+        {
+            "kind": reader.get("logger.kind", str),
+            "project": reader.get("logger.project", str),
+            "offline": reader.optional("logger.offline", bool),
+            "name": reader.optional("name", str),
+            "group": reader.optional("group", str),
+            "tags": reader.listed("tags", str),
+        }
     )
 
 

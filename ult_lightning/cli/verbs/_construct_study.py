@@ -12,7 +12,7 @@ from ult_lightning.cli.console.outputs import check_folder
 from ult_lightning.cli.console.tables import aligned, shown
 
 if TYPE_CHECKING:
-    from ult_lightning.cli.config.typed import Machine, Mirror
+    from ult_lightning.cli.config.typed import Machine
     from ult_lightning.results import Row
 
 _MOST_LINES = 40
@@ -25,12 +25,13 @@ def check(name: str, options: Mapping[str, Any]) -> None:
     study_options(name, options)
 
 
-def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, mirror: Mirror) -> None:
+def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, logger: Any) -> None:
     """Make (or read) the rows of a study, print them as a table, and write figure and CSV into ``out``."""
     check_folder("out", out)
     from ult_lightning.report import write_study
     from ult_lightning.results import RowStore
     from ult_lightning.studies import STUDIES, run_study, study_axes
+    from ult_lightning.tracking import log_rows
 
     study = STUDIES.get(name)
     options = changed_options(options, study.options)
@@ -43,7 +44,7 @@ def run(name: str, options: Mapping[str, Any], machine: Machine, *, out: Path, m
     }
     store = RowStore(machine.store)
     rows = run_study(name, options, store=store, data=data, force=machine.force, notice=print)
-    mirror.log_rows(rows)
+    log_rows(logger, rows)
     axes = study_axes(name, options)
     paths = write_study(rows, axes=axes, out=out, title=study.title)
     files = paths.values() if isinstance(paths, Mapping) else paths

@@ -12,10 +12,8 @@ from ult_lightning.cli.console.tables import aligned
 
 if TYPE_CHECKING:
     from ult_lightning.cli.config.reader import Reader
-    from ult_lightning.cli.verbs.transfer import TransferJob
     from ult_lightning.data import FunctionSpec, TaskSpec
-    from ult_lightning.nets import FrozenNetwork
-    from ult_lightning.results import Row, RowStore
+    from ult_lightning.results import Row
     from ult_lightning.tickets import Ticket
 
 
@@ -27,7 +25,9 @@ def function_specs(reader: Reader, data_dir: Path) -> tuple[FunctionSpec, ...]:
     from ult_lightning.data import FUNCTIONS, TASKS, FunctionSpec
 
     items = reader.items("targets")
-    names = [_name(item) for item in items]
+    names = [
+        str(item.get("name")) if isinstance(item, Mapping) else str(item).strip().partition(":")[0] for item in items
+    ]
     for item, name in zip(items, names, strict=True):
         known = name in FUNCTIONS or name in TASKS or not isinstance(item, str)
         if not known and nearest(name, FUNCTIONS) and not (data_dir / name).exists():
@@ -59,13 +59,11 @@ def refuse_image_keys(*, precision: str, shots: Sequence[int | None], save: Path
     """Raise UltError where a key is set that functions have no use for."""
     if precision != "32":
         raise fault("precision", precision, "32 or auto", "functions need more digits than bfloat16 has")
-    if tuple(shots) != (None,):
-        raise fault("shots", list(shots), "null, since the targets are functions", "say head.options.points=6000")
-    if save is not None:
-        raise fault("save", str(save), "null, since the targets are functions", "heads of images can be kept")
-    for key, value in limits.items():
+    points = "say head.options.points=6000"
+    unused: list[tuple[str, object, str]] = [("shots", None if tuple(shots) == (None,) else list(shots), points)]
+    unused += [("save", None if save is None else str(save), "heads of images can be kept")]
+    for key, value, mend in [*unused, *((key, value, points) for key, value in limits.items())]:
         if value is not None:
-            mend = "say head.options.points=6000"
             raise fault(key, value, "null, since the targets are functions", mend)
 
 
@@ -76,31 +74,9 @@ def check_fit(ticket: Ticket, functions: Sequence[FunctionSpec], images: Sequenc
         wanted = "a ticket over numbers, with an input of shape (1, 1, d), since the targets are functions"
         raise fault("ticket", f"{ticket.id} with an input of shape {shape}", wanted)
     if images and shape[:2] == (1, 1):
-        wanted = f"functions such as polynomials, since ticket {ticket.id} takes {_numbers(shape[2])} and no images"
+        count = f"{shape[2]} number{'s' * (shape[2] > 1)}"
+        wanted = f"functions such as polynomials, since ticket {ticket.id} takes {count} and no images"
         raise fault("targets", [spec.id for spec in images], wanted)
-
-
-def rows(args: TransferJob, ticket: Ticket, network: FrozenNetwork, store: RowStore, *, seed: int) -> list[Row]:
-    """Two rows per target, the sup error before the RMS error."""
-    from ult_lightning.data import load_functions
-    from ult_lightning.transfer import function_rows
-
-    inputs = ticket.spec.input.shape[2]
-    result: list[Row] = []
-    for spec in args.functions:
-        task = load_functions(spec, inputs=inputs, seed=seed)
-        result += function_rows(
-            ticket,
-            network,
-            task,
-            head=args.head,
-            options=args.options,
-            device=args.machine.device,
-            store=store,
-            force=args.machine.force,
-            notice=print,
-        )
-    return result
 
 
 def rows_table(rows: Sequence[Row], reused: Collection[str] = ()) -> list[str]:
@@ -111,24 +87,12 @@ def rows_table(rows: Sequence[Row], reused: Collection[str] = ()) -> list[str]:
     heads = ["target", "", "sup error", "RMS error", "certified", "functions", "points", "features", "seconds", ""]
     cells = [heads]
     for sup, rms in zip(rows[::2], rows[1::2], strict=True):
-        bound = sup.extra["certified_bound"]
+        extra, bound = sup.extra, sup.extra["certified_bound"]
         spent = sup.seconds["total"] - sup.seconds.get("search", 0.0)
-        cells.append([
-            sup.task, "outside the family" if sup.extra["outside"] else "", f"{sup.value:.2e}", f"{rms.value:.2e}",
-            "-" if bound is None else f"{bound:.2e}", str(len(sup.extra["functions"])), f"{sup.n:,}",
-            f"{sup.extra['dim']:,}", f"{spent:.2f}", "(stored)" if sup.id in reused else "",
-        ])  # fmt: skip
+        line = [sup.task, "outside the family" if extra["outside"] else "", f"{sup.value:.2e}", f"{rms.value:.2e}"]
+        line += ["-" if bound is None else f"{bound:.2e}", str(len(extra["functions"])), f"{sup.n:,}"]
+        cells.append([*line, f"{extra['dim']:,}", f"{spent:.2f}", "(stored)" if sup.id in reused else ""])
     notes = ["  Errors are those of the worst function, over points that the head never saw."]
     if any(row.extra["certified_bound"] is None for row in rows):
         notes.append("  -: no proof for all functions of this target.")
     return [*aligned(cells, left={0, 1, len(heads) - 1}), *notes]
-
-
-def _name(item: object) -> str:
-    if isinstance(item, Mapping):
-        return str(item.get("name"))
-    return str(item).strip().partition(":")[0]
-
-
-def _numbers(count: int) -> str:
-    return f"{count} number{'s' if count > 1 else ''}"

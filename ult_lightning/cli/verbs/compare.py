@@ -87,11 +87,12 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     args.machine.start()
     from ult_lightning.compare import run_grid
     from ult_lightning.report import table, write_report
+    from ult_lightning.tracking import log_rows
 
     machine = args.machine
     config = settings.logged_config(cfg, precision=args.grid.search.precision, device=machine.device)
     targets = "+".join(spec.id for spec in args.grid.targets)
-    with args.logging.running(place.folder, f"compare {args.grid.mother.net} {targets}", config) as mirror:
+    with args.logging.running(place.folder, f"compare {args.grid.mother.net} {targets}", config) as logged:
         rows = run_grid(
             args.grid,
             store=machine.store,
@@ -103,12 +104,12 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             force=machine.force,
             progress=args.trainer.get("enable_progress_bar", True) is not False,
         )
-        mirror.log_rows(rows)
+        log_rows(logged.logger, rows)
     summary = table(rows, command=place.command("compare"))
     paths = write_report(summary, folder)
     print()
     print(summary.text())
-    print(end_screen(rows, paths, machine=machine, where=mirror.where))
+    print(end_screen(rows, paths, machine=machine, where=logged.where))
     return None
 
 

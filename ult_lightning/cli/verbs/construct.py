@@ -111,12 +111,13 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     config = OmegaConf.to_container(cfg, resolve=True)
     if args.family is None:
         assert args.study is not None
-        with args.logging.running(place.folder, f"study {args.study}", config) as mirror:
+        with args.logging.running(place.folder, f"study {args.study}", config) as logged:
             out = args.out or place.folder
-            studies.run(args.study, args.study_options, args.machine, out=out, mirror=mirror)
+            studies.run(args.study, args.study_options, args.machine, out=out, logger=logged.logger)
         return None
     from ult_lightning.construct import FAMILIES, construct_once
     from ult_lightning.tickets import TicketStore
+    from ult_lightning.tracking import log_ticket
 
     given = args.options.given()
     check_file("out", args.out)
@@ -124,16 +125,16 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     refuse_read("out", args.out, [Path(given[key]).expanduser() for key in files if key in given])
     store = TicketStore(args.machine.store)
     words = [args.family, *(f"{key}={value}" for key, value in given.items() if len(str(value)) < 40)]
-    with args.logging.running(place.folder, f"construct {' '.join(words)} s{args.seed}", config) as mirror:
+    with args.logging.running(place.folder, f"construct {' '.join(words)} s{args.seed}", config) as logged:
         ticket, reused = construct_once(
             args.family, args.options, seed=args.seed, store=store, force=args.machine.force, notice=print
         )
         path = store.path(ticket.id)
-        mirror.log_ticket(ticket, path)
+        log_ticket(logged.logger, ticket, path)
     if args.out is not None:
         write_bytes(args.out, path.read_bytes())
         path = args.out
-    print(end_screen(ticket, args, path, reused=reused, where=mirror.where))
+    print(end_screen(ticket, args, path, reused=reused, where=logged.where))
     bound: Any = ticket.provenance["certificate"]["bound"]
     return float(bound)
 

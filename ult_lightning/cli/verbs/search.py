@@ -80,11 +80,12 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     args.machine.start()
     from ult_lightning.search import search_once
     from ult_lightning.tickets import TicketStore
+    from ult_lightning.tracking import log_ticket
 
     tasks = args.machine.load(args.sources, seed=args.seed)
     store = TicketStore(args.machine.store)
     config = settings.logged_config(cfg, precision=args.search.precision, device=args.machine.device)
-    with args.logging.running(place.folder, _name(args), config) as mirror:
+    with args.logging.running(place.folder, _name(args), config) as logged:
         ticket, reused = search_once(
             store,
             tasks,
@@ -94,14 +95,14 @@ def run(cfg: DictConfig, place: Place) -> float | None:
             device=args.machine.device,
             trainer=args.trainer,
             callbacks=args.callbacks,
-            logger=mirror.logger,
+            logger=logged.logger,
         )
         path = store.path(ticket.id)
-        mirror.log_ticket(ticket, path)
+        log_ticket(logged.logger, ticket, path)
     if args.out is not None:
         write_bytes(args.out, path.read_bytes())
         path = args.out
-    print(end_screen(args, ticket, path, reused=reused, where=mirror.where))
+    print(end_screen(args, ticket, path, reused=reused, where=logged.where))
     accuracies = _accuracies(ticket)
     return fmean(accuracies.values()) if accuracies else None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,6 @@ from ult_lightning.cli.verbs import _function_targets as functions
 
 if TYPE_CHECKING:
     from ult_lightning.data import FunctionSpec, Task, TaskSpec
-    from ult_lightning.nets import FrozenNetwork
     from ult_lightning.results import Row
     from ult_lightning.tickets import Ticket
     from ult_lightning.transfer import TransferResult
@@ -46,11 +47,9 @@ class TransferJob:
     logging: settings.Logging
     save: Path | None
 
-    def points(self) -> Iterator[tuple[int | None, int]]:
+    def points(self) -> list[tuple[int | None, int]]:
         """(shots, draw) of every row of one target."""
-        for shots in self.shots:
-            for draw in range(1 if shots is None else self.draws):
-                yield shots, draw
+        return [(shots, draw) for shots in self.shots for draw in range(1 if shots is None else self.draws)]
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -70,13 +69,18 @@ def read(cfg: DictConfig) -> TransferJob:
     targets = () if specs else settings.task_specs(reader, "targets", limits)
     head, options = functions.head_settings(reader, specs)
     precision = reader.get("precision", str)
+    shots = reader.listed("shots", int)
+    if any(count < 1 for count in shots):
+        raise fault("shots", list(shots), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'")
+    if len(set(shots)) < len(shots):
+        raise fault("shots", list(shots), "each number once")
     args = TransferJob(
         ticket=ticket,
         targets=targets,
         functions=specs,
         head=head,
         options=options,
-        shots=_shots(reader),
+        shots=shots or (None,),
         draws=reader.get("draws", int),
         seed=reader.optional("seed", int),
         precision="32" if specs and precision == "auto" else resolve_precision(precision, machine.device),
@@ -98,42 +102,68 @@ def read(cfg: DictConfig) -> TransferJob:
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """One row per target, shots and draw (functions: two per target); returns their mean value (sup error)."""
+    from ult_lightning.data import load_functions
     from ult_lightning.results import RowStore
     from ult_lightning.tickets import Ticket
+    from ult_lightning.tracking import log_rows, use_ticket
+    from ult_lightning.transfer import function_rows, transfer_row
 
     args = read(cfg)
-    check_folder("store", args.machine.store)
+    machine = args.machine
+    check_folder("store", machine.store)
     models = _Models(args, place) if args.save is not None else None
-    file = find_ticket_file(args.ticket, args.machine.store)
+    file = find_ticket_file(args.ticket, machine.store)
     refuse_read("save", args.save, [file])
-    args.machine.start()
+    machine.start()
     ticket = Ticket.load(file)
     seed = ticket.spec.seed if args.seed is None else args.seed
     functions.check_fit(ticket, args.functions, args.targets)
-    store = RowStore(args.machine.store)
-    tasks = args.machine.load(args.targets, seed=seed)
+    store = RowStore(machine.store)
+    tasks = machine.load(args.targets, seed=seed)
     most = max((shots for shots in args.shots if shots is not None), default=None)
     for task in tasks:
         if most is not None:
             task.few_shot(most, draw=0)  # enough images for all, before the first head is fitted
     network: Any = ticket.network()
     before = network.fingerprint()
-    config = settings.logged_config(cfg, precision=args.precision, device=args.machine.device, seed=seed)
-    with args.logging.running(place.folder, f"transfer {ticket.id} {args.head} s{seed}", config) as mirror:
-        mirror.use_ticket(ticket)
-        stored = set() if args.machine.force else set(store.ids())
-        rows = functions.rows(args, ticket, network, store, seed=seed) if args.functions else []
-        for task in tasks:
-            rows += [
-                _row(args, ticket, network, task, shots, draw, seed, store, models) for shots, draw in args.points()
-            ]
-        mirror.log_rows(rows)
+    config = settings.logged_config(cfg, precision=args.precision, device=machine.device, seed=seed)
+    shared: dict[str, Any] = {
+        "head": args.head,
+        "options": args.options,
+        "device": machine.device,
+        "store": store,
+        "force": machine.force,
+        "notice": print,
+    }
+    rows: list[Row] = []
+    with args.logging.running(place.folder, f"transfer {ticket.id} {args.head} s{seed}", config) as logged:
+        use_ticket(logged.logger, ticket)
+        stored = set() if machine.force else set(store.ids())
+        for spec in args.functions:
+            family = load_functions(spec, inputs=ticket.spec.input.shape[2], seed=seed)
+            rows += function_rows(ticket, network, family, **shared)
+        keep = partial(models.save, ticket) if models is not None else None
+        for task, (shots, draw) in product(tasks, args.points()):
+            point: dict[str, Any] = {"shots": shots, "draw": draw, "seed": seed, "precision": args.precision}
+            rows.append(transfer_row(ticket, network, task, keep=keep, **point, **shared))
+        log_rows(logged.logger, rows)
     after = network.fingerprint()
     if after != before:
         raise UltError(f"The ticket's network changed: fingerprint {before[:16]} before, {after[:16]} after.")
-    table = functions.rows_table(rows, stored) if args.functions else rows_table(rows, stored)
-    saved = models.written if models is not None else []
-    print(end_screen(args, ticket, table, seed=seed, fingerprint=after, saved=saved, where=mirror.where))
+    lines = [
+        "",
+        f"Ticket {ticket.id}, head {args.head}, seed {seed}:",
+        *(functions.rows_table(rows, stored) if args.functions else rows_table(rows, stored)),
+        f"Frozen: the ticket's fingerprint is {after[:16]} before and after.",
+        f"Rows are in {shown(machine.store / 'rows')}.",
+    ]
+    if logged.where is not None:
+        lines.append(f"The log is in {shown(logged.where)}.")
+    if models is not None and models.written:
+        count, first = len(models.written), shown(models.written[0])
+        lines.append(f"Saved {count} model{'s' * (count > 1)}; use one in Python:")
+        lines.append(f"  ult_lightning.TaskModel.load({first!r})(images)  # (b, c, h, w) -> logits (b, k)")
+    print("\n".join([*lines, "Next:", f"  {typed('report', f'store={shown(machine.store)}')}"]))
     return fmean(row.value for row in rows if row.metric in ("accuracy", "sup_error"))
 
 
@@ -155,41 +185,6 @@ def find_ticket_file(name: str, store: Path) -> Path:
     raise fault("ticket", name, f"a ticket file, or the id of a ticket in {store}", mend, error=TicketError)
 
 
-def _row(
-    args: TransferJob,
-    ticket: Ticket,
-    network: FrozenNetwork,
-    task: Task,
-    shots: int | None,
-    draw: int,
-    seed: int,
-    store: Any,
-    models: _Models | None,
-) -> Row:
-    from ult_lightning.transfer import transfer_row
-
-    def keep(few: Task, result: TransferResult) -> None:
-        assert models is not None
-        models.save(ticket, few, result)
-
-    return transfer_row(
-        ticket,
-        network,
-        task,
-        head=args.head,
-        options=args.options,
-        shots=shots,
-        draw=draw,
-        seed=seed,
-        precision=args.precision,
-        device=args.machine.device,
-        store=store,
-        force=args.machine.force,
-        keep=keep if models is not None else None,
-        notice=print,
-    )
-
-
 class _Models:
     """Writes ticket and head of each result as a TaskModel: into one file, or into a folder of them."""
 
@@ -199,7 +194,7 @@ class _Models:
         self.written: list[Path] = []
         self._claim = place.claim
         self._single = bool(args.save.suffix) and not args.save.is_dir()
-        rows = len(args.targets) * len(list(args.points()))
+        rows = len(args.targets) * len(args.points())
         if self._single and rows > 1:
             raise fault("save", str(args.save), f"a folder for {rows} models", "a name without a dot is a folder")
         if self._single:
@@ -225,56 +220,20 @@ class _Models:
         return f"{ticket.id}-{words}{few}-s{task.seed}.model"
 
 
-def end_screen(
-    args: TransferJob,
-    ticket: Ticket,
-    table: Sequence[str],
-    *,
-    seed: int,
-    fingerprint: str,
-    saved: Sequence[Path],
-    where: str | None,
-) -> str:
-    """What the last lines of a transfer say: the rows, the proof that the ticket did not change, what is next."""
-    lines = ["", f"Ticket {ticket.id}, head {args.head}, seed {seed}:", *table]
-    lines.append(f"Frozen: the ticket's fingerprint is {fingerprint[:16]} before and after.")
-    lines.append(f"Rows are in {shown(args.machine.store / 'rows')}.")
-    if where is not None:
-        lines.append(f"The log is in {shown(where)}.")
-    if saved:
-        first = shown(saved[0])
-        lines += [f"Saved {len(saved)} model{'s' * (len(saved) > 1)}; use one in Python:",
-                  f"  ult_lightning.TaskModel.load({first!r})(images)  # (b, c, h, w) -> logits (b, k)"]  # fmt: skip
-    command = typed("report", f"store={shown(args.machine.store)}")
-    return "\n".join([*lines, "Next:", f"  {command}"])
-
-
 def rows_table(rows: Sequence[Row], reused: Collection[str] = ()) -> list[str]:
     """One line per row: the target and whether the search saw it, shots, accuracy, sizes, the choice, seconds.
 
     Rows whose id is among `reused` are marked as taken from the store.
     """
-    few = any(row.extra.get("shots") is not None for row in rows)
-    heads = [
-        "target",
-        "",
-        *(["shots", "draw"] if few else []),
-        "accuracy",
-        "test",
-        "train",
-        "valid",
-        "chosen",
-        "seconds",
-        "",
-    ]
+    few = ["shots", "draw"] if any(row.extra.get("shots") is not None for row in rows) else []
+    heads = ["target", "", *few, "accuracy", "test", "train", "valid", "chosen", "seconds", ""]
     cells = [heads]
     for row in rows:
-        shown = [str(row.extra.get(name)) for name in ("shots", "draw")] if few else []
         spent = row.seconds.get("total", 0.0) - row.seconds.get("search", 0.0)
-        seen = {True: "seen", False: "unseen", None: "-"}[row.seen]
-        cells.append([row.task, seen, *shown, f"{100 * row.value:.2f} %", f"{row.n:,}", f"{row.n_train:,}",
-                      f"{row.n_valid:,}", _chosen(row.extra.get("hyper")), f"{spent:.2f}",
-                      "(stored)" if row.id in reused else ""])  # fmt: skip
+        sizes = [f"{count:,}" for count in (row.n, row.n_train, row.n_valid)]
+        line = [row.task, {True: "seen", False: "unseen", None: "-"}[row.seen], *(str(row.extra.get(k)) for k in few)]
+        line += [f"{100 * row.value:.2f} %", *sizes, _chosen(row.extra.get("hyper")), f"{spent:.2f}"]
+        cells.append([*line, "(stored)" if row.id in reused else ""])
     return aligned(cells, left={0, 1, heads.index("chosen"), len(heads) - 1})
 
 
@@ -284,12 +243,3 @@ def _chosen(hyper: Any) -> str:
         if isinstance(value, float):
             return f"{name} {value:.3g}"
     return ""
-
-
-def _shots(reader: Reader) -> tuple[int | None, ...]:
-    shots = reader.listed("shots", int)
-    if any(count < 1 for count in shots):
-        raise fault("shots", list(shots), "numbers of images per class, at least 1", "for example 'shots=[1,5,10]'")
-    if len(set(shots)) < len(shots):
-        raise fault("shots", list(shots), "each number once")
-    return shots or (None,)
