@@ -131,7 +131,7 @@ READING = [
     *((["construct", "logger=none", *words], said) for words, said in CONSTRUCTIONS),
     (["search"], "sources: got None, wanted a value; for example 'sources=[mnist5k]'"),
     (["transfer", "targets=[digits]"], "ticket: got None, wanted a value; for example ticket=my.ticket"),
-    (["transfer", "ticket=x"], "targets: got None"),
+    (["transfer", f"ticket={__file__}"], "targets: got None"),
     (["compare", "sources=[digits]"], "targets: got None"),
     (["search", "sources=[]"], "sources: got [], wanted at least one task"),
     (["search", *TINY, "sources=[mnist5kk]"], "did you mean mnist5k"),
@@ -181,15 +181,15 @@ READING = [
     (["search", *TINY, "train_limit=3"], "train_limit"),
     (["search", "net=torchvision", *TINY[:1]], "net.name: got None, wanted a value; for example net=mobilenet_v2"),
     (["transfer", "ticket=my.ticket", "targets=[digits]"], "ticket: got 'my.ticket', wanted a ticket file, or the id"),
-    (["transfer", "ticket=x", "targets=[digits]", "shots=[0]"], "shots: got [0]"),
-    (["transfer", "ticket=x", "targets=[digits]", "shots=[5,5]"], "shots: got [5, 5], wanted each number once"),
-    (["transfer", "ticket=x", "targets=[digits]", "draws=0"], "draws: got 0"),
-    (["transfer", "ticket=x", "targets=[digits]", "draws=3"],
+    (["transfer", f"ticket={__file__}", "targets=[digits]", "shots=[0]"], "shots: got [0]"),
+    (["transfer", f"ticket={__file__}", "targets=[digits]", "shots=[5,5]"], "shots: got [5, 5], wanted each number once"),
+    (["transfer", f"ticket={__file__}", "targets=[digits]", "draws=0"], "draws: got 0"),
+    (["transfer", f"ticket={__file__}", "targets=[digits]", "draws=3"],
      "draws: got 3, wanted shots beside it, or 1; for example 'shots=[1,5,10]'."),
-    (["transfer", "ticket=x", "targets=[polynomials]", "head=lstsq", "draws=3"],
+    (["transfer", f"ticket={__file__}", "targets=[polynomials]", "head=lstsq", "draws=3"],
      "draws: got 3, wanted 1, since the targets are functions."),
-    (["transfer", "ticket=x", "targets=[digits,digits]"], "wanted each value once"),
-    (["transfer", "ticket=x", "targets=[digits,usps]", "save=one.model"], "save: got 'one.model', wanted a folder"),
+    (["transfer", f"ticket={__file__}", "targets=[digits,digits]"], "wanted each value once"),
+    (["transfer", f"ticket={__file__}", "targets=[digits,usps]", "save=one.model"], "save: got 'one.model', wanted a folder"),
     (["compare", "sources=[digits]", "targets=[mnist5k]", "arms=[unversal]"], "did you mean universal"),
     (["compare", "sources=[digits]", "targets=[mnist5k]", "arms=[]"], "arms: got"),
     (["compare", "sources=[digits]", "targets=[mnist5k]", "seeds=[]"], "seeds: got []"),
@@ -313,7 +313,7 @@ def test_out_that_is_no_file(say: Say, tmp_path: Path, kind: str, link: bool) ->
 
 def test_save_that_is_a_pipe(say: Say, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "one.model")
-    answer = say("transfer", "ticket=x", "targets=[digits]", "logger=none", "save=one.model")
+    answer = say("transfer", f"ticket={__file__}", "targets=[digits]", "logger=none", "save=one.model")
     assert answer.code == 2
     assert answer.sentence == "save: got 'one.model', wanted a file name; a pipe of that name is there."
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import entry_points
 from typing import Any
 
 from ult_lightning.base import (
@@ -23,7 +21,9 @@ from ult_lightning.base import (
     unknown,
     unwritable,
 )
+from ult_lightning.base._registry import GROUP
 from ult_lightning.cli.config.folders import conf_folder, groups, options_of, verbs_of
+from ult_lightning.cli.config.source_names import declared_fields, torchvision_models
 from ult_lightning.cli.console import sweep as _sweep
 from ult_lightning.cli.console.messages import known_keys, sentence, unknown_key
 from ult_lightning.cli.console.process import output_refusal
@@ -95,8 +95,9 @@ def _refuse_unknown_addition(verb: str, flags: Sequence[str], overrides: Sequenc
     to whoever reads them.
     """
     foreign = {flag.partition("=")[0] for flag in flags} & _KEPT
-    if verb == "construct" or foreign or any("hydra.searchpath" in o for o in overrides):
+    if foreign or any("hydra.searchpath" in o for o in overrides):
         return
+    plugged = bool(entry_points(group=GROUP)) or any(o.lstrip("+").startswith("plugins=") for o in overrides)
     for override in overrides:
         key, _, value = override.partition("=")
         name = key.lstrip("+")
@@ -105,11 +106,15 @@ def _refuse_unknown_addition(verb: str, flags: Sequence[str], overrides: Sequenc
         if not key.startswith("+") or name.startswith(_OPEN) or name in groups():
             continue
         others = [other for other in overrides if other != override]
-        if ".options." in name:
+        if name.startswith("net.options.") or verb == "construct":
+            room = "construct" if verb == "construct" else "nets"
+            if plugged or name.rpartition(".")[2] in declared_fields(room):
+                continue
+        elif ".options." in name:
             if _all_options_are_ours(name.partition(".")[0], others) and name not in known_keys(verb, others):
                 raise UltError(unknown_key(name, verb, overrides))
             continue
-        if name not in known_keys(verb) and not any(f"${{{name}}}" in other for other in overrides):
+        if name not in known_keys(verb, others) and not any(f"${{{name}}}" in other for other in overrides):
             raise UltError(unknown_key(name, verb, overrides))
 
 
@@ -224,7 +229,7 @@ def _offer_torchvision(name: str) -> bool:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    models = _torchvision_models()
+    models = torchvision_models()
     if name not in models:
         own = options_of("net")
         near = nearest(name, [*own, *models])
@@ -234,18 +239,6 @@ def _offer_torchvision(name: str) -> bool:
     node.name = name
     ConfigStore.instance().store(group="net", name=name, node=node, provider="torchvision")
     return True
-
-
-def _torchvision_models() -> list[str]:
-    """The names that torchvision registers, read from its files: an import takes seconds, which a typo should not cost."""
-    package = find_spec("torchvision")
-    if package is None or package.origin is None:
-        return []
-    text = "".join(
-        file.read_text(encoding="utf-8") for file in sorted((Path(package.origin).parent / "models").rglob("*.py"))
-    )
-    pattern = r"^@register_model\((?:name=)?(?:\"(\w+)\")?\)\n(?:.*\n)*?def (\w+)"
-    return [given or name for given, name in re.findall(pattern, text, re.MULTILINE)]
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from ult_lightning.base import TRAINER_SCIENCE, Registry, UltError, check_trainer_arguments, fault, unknown
+from ult_lightning.base import TRAINER_SCIENCE, Registry, UltError, check_trainer_arguments, fault, nearest, unknown
 from ult_lightning.cli.config.reader import Reader
+from ult_lightning.cli.config.source_names import task_names
 
 if TYPE_CHECKING:
     from ult_lightning.data import Task, TaskSpec
@@ -121,6 +122,18 @@ def task_specs(reader: Reader, key: str, limits: Mapping[str, int | None]) -> tu
         own = {name: limit for name, limit in limits.items() if getattr(spec, name) is None}
         specs.append(TaskSpec.parse({**spec.to_dict(), **own}))
     return tuple(specs)
+
+
+def refuse_misspelt_tasks(reader: Reader, *keys: str, functions: bool = False) -> None:
+    """Raises UltError for a name that is near that of a task and near no data of the user's own."""
+    known = task_names(functions=functions)
+    data_dir = reader.get("data_dir", Path)
+    own = [child.name for child in data_dir.iterdir()] if data_dir.is_dir() else []
+    items = [item for key in keys for item in reader.items(key)]
+    for name in [item.strip().partition(":")[0] for item in items if isinstance(item, str)]:
+        ours = name in (*known, "folder", "parquet")
+        if not ours and not nearest(name, own) and nearest(name, known):
+            raise unknown("task", name, known)
 
 
 def refuse_wrong_words(reader: Reader) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ult_lightning.base import fault, nearest, unknown
+from ult_lightning.base import fault
 from ult_lightning.cli.config import typed as settings
 from ult_lightning.cli.console.tables import aligned
 
@@ -17,21 +17,17 @@ if TYPE_CHECKING:
     from ult_lightning.tickets import Ticket
 
 
-def function_specs(reader: Reader, data_dir: Path) -> tuple[FunctionSpec, ...]:
+def function_specs(reader: Reader) -> tuple[FunctionSpec, ...]:
     """The function tasks among the targets, all of them or none.
 
     Raises UltError for a mixture with image tasks, and for what `FunctionSpec.parse` refuses.
     """
-    from ult_lightning.data import FUNCTIONS, TASKS, FunctionSpec
+    from ult_lightning.data import FUNCTIONS, FunctionSpec
 
     items = reader.items("targets")
     names = [
         str(item.get("name")) if isinstance(item, Mapping) else str(item).strip().partition(":")[0] for item in items
     ]
-    for item, name in zip(items, names, strict=True):
-        known = name in FUNCTIONS or name in TASKS or not isinstance(item, str)
-        if not known and nearest(name, FUNCTIONS) and not (data_dir / name).exists():
-            raise unknown("task", name, [*FUNCTIONS.names(), *TASKS.names()])
     there = [name in FUNCTIONS for name in names]
     if not any(there):
         return ()

@@ -47,6 +47,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> CompareJob:
     reader = Reader(cfg, typed)
     trainer = settings.trainer_machine(reader)
     settings.refuse_wrong_words(reader)
+    settings.refuse_misspelt_tasks(reader, "sources", "targets")
     for arm in (*reader.listed("arms", str), *reader.mapping("arm")):
         read_options(ARMS.get(arm).options, reader.mapping("arm").get(arm), key=f"arm.{arm}")
     from ult_lightning.compare import CompareSettings, DenseSettings

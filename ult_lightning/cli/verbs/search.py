@@ -51,6 +51,7 @@ def read(cfg: DictConfig, typed: Sequence[str] = ()) -> SearchJob:
     reader = Reader(cfg, typed)
     trainer = settings.trainer_machine(reader)
     settings.refuse_wrong_words(reader)
+    settings.refuse_misspelt_tasks(reader, "sources")
     machine = settings.machine(reader)
     seed = reader.get("seed", int)
     search = settings.search_settings(reader, seed=seed, device=machine.device)

@@ -34,7 +34,7 @@ class TransferJob:
     `shots` is (None,) for the whole training part; `seed` None for that of the ticket.
     """
 
-    ticket: str
+    ticket: Path
     targets: tuple[TaskSpec, ...]
     functions: tuple[FunctionSpec, ...]
     head: str
@@ -59,13 +59,14 @@ def job(cfg: DictConfig) -> float | None:
 
 def read(cfg: DictConfig) -> TransferJob:
     """The typed settings of a composed config; raises UltError for whatever is wrong in it."""
+    reader = Reader(cfg)
+    ticket = find_ticket_file(reader.get("ticket", str), reader.get("store", Path))
+    settings.refuse_misspelt_tasks(reader, "targets", functions=True)
     from ult_lightning.search import resolve_precision
 
-    reader = Reader(cfg)
-    ticket = reader.get("ticket", str)
     limits = settings.limits(reader)
     machine = settings.machine(reader)
-    specs = functions.function_specs(reader, machine.data_dir)
+    specs = functions.function_specs(reader)
     targets = () if specs else settings.task_specs(reader, "targets", limits)
     head, options = functions.head_settings(reader, specs)
     precision = reader.get("precision", str)
@@ -102,20 +103,19 @@ def read(cfg: DictConfig) -> TransferJob:
 
 def run(cfg: DictConfig, place: Place) -> float | None:
     """One row per target, shots and draw (functions: two per target); returns their mean value (sup error)."""
+    args = read(cfg)
     from ult_lightning.data import load_functions
     from ult_lightning.results import RowStore
     from ult_lightning.tickets import Ticket
     from ult_lightning.tracking import log_rows, use_ticket
     from ult_lightning.transfer import function_rows, transfer_row
 
-    args = read(cfg)
     machine = args.machine
     check_folder("store", machine.store)
     models = _Models(args, place) if args.save is not None else None
-    file = find_ticket_file(args.ticket, machine.store)
-    refuse_read("save", args.save, [file])
+    refuse_read("save", args.save, [args.ticket])
     machine.start()
-    ticket = Ticket.load(file)
+    ticket = Ticket.load(args.ticket)
     seed = ticket.spec.seed if args.seed is None else args.seed
     functions.check_fit(ticket, args.functions, args.targets)
     store = RowStore(machine.store)
