@@ -37,7 +37,7 @@ COMPARE = ("compare", "sources=[digits]", "targets=[mnist5k]")
             "ticket: got 'nowhere.ticket', wanted a ticket file",
         ),
         (("transfer", f"ticket={__file__}", "targets=[polynomals]"), "did you mean polynomials"),
-        ((*SEARCH, "+net.options.x=1"), "key: got 'net.options.x'"),
+        ((*SEARCH, "+net.options.x=1"), "option of net.options: got 'x', wanted one of trunk, width"),
         (("construct", "family=polynomial", "degreee=3"), "did you mean degree"),
         (("construct", "family=polynomial", "+degreee=3"), "did you mean degree"),
         ((*COMPARE, "arms=[dens]"), "arm: got 'dens'"),

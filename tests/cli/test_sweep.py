@@ -78,7 +78,7 @@ def test_the_rerun_command_keeps_the_users_config_folder(say: Say, ran: list[int
     (tmp_path / "mine" / "experiment" / "own.yaml").write_text("# @package _global_\nmixing: joint\n")
     answer = say("search", "-m", "--config-dir", "mine", *TINY, "experiment=own", "seed=1,2")
     assert answer.code == 1
-    assert "ult search --config-dir mine " in answer.err
+    assert "ult search --config-dir=mine " in answer.err
 
 
 def test_a_job_that_cannot_compose_stops_the_sweep_before_it_starts(say: Say, ran: list[int]) -> None:

@@ -45,15 +45,16 @@ def verbs_of(experiment: str) -> set[str]:
     return set(re.findall(rf"ult (\w+) experiment={re.escape(experiment)}\b", text))
 
 
+def typed_values(overrides: Collection[str], key: str) -> list[str]:
+    """What these overrides say for `key`, one by one where that is a list or a sweep."""
+    values = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith(f"{key}=")]
+    names = [name.strip(" '\"") for value in values for name in value.strip("[]").split(",")]
+    return [name for name in names if name]
+
+
 def experiment_keys(overrides: Collection[str]) -> set[str]:
     """The plain keys at the top of the experiments of ours that these overrides choose: helpers of their other values."""
     from omegaconf import OmegaConf
 
-    keys: set[str] = set()
-    for override in overrides:
-        group, _, names = override.lstrip("+").partition("=")
-        for name in names.split(",") if group == "experiment" else ():
-            file = conf_folder() / "experiment" / f"{name.strip()}.yaml"
-            if file.is_file():
-                keys |= {str(key) for key in OmegaConf.load(file) if key != "defaults"}
-    return keys
+    files = [conf_folder() / "experiment" / f"{name}.yaml" for name in typed_values(overrides, "experiment")]
+    return {str(key) for file in files if file.is_file() for key in OmegaConf.load(file) if key != "defaults"}

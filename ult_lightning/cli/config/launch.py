@@ -22,21 +22,32 @@ from ult_lightning.base import (
     unwritable,
 )
 from ult_lightning.base._registry import GROUP
-from ult_lightning.cli.config.folders import conf_folder, groups, options_of, verbs_of
+from ult_lightning.cli.config.folders import conf_folder, groups, options_of, typed_values, verbs_of
 from ult_lightning.cli.config.source_names import declared_fields, torchvision_models
 from ult_lightning.cli.console import sweep as _sweep
 from ult_lightning.cli.console.messages import known_keys, sentence, unknown_key
 from ult_lightning.cli.console.process import output_refusal
 
-_PLAIN = {"--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m", "--shell-completion", "-sc"}
-_VALUED = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd",
-           "--info", "-i", "--experimental-rerun"}  # fmt: skip
-_CHOICES = {
+_PLAIN = ("--hydra-help", "--version", "--resolve", "--run", "--multirun", "--shell-completion")
+_KEPT = ("--config-path", "--config-name", "--config-dir")
+_VALUED: dict[str, tuple[str, ...]] = {
     "--cfg": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    **dict.fromkeys((*_KEPT, "--package", "--experimental-rerun"), ()),
 }
-_LONG = {"-c": "--cfg", "-i": "--info"}
-_KEPT = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+"""Hydra's flags with a value, and what the value may be (anything where that is empty)."""
+
+_LONG = {
+    "-r": "--run",
+    "-m": "--multirun",
+    "-sc": "--shell-completion",
+    "-c": "--cfg",
+    "-i": "--info",
+    "-p": "--package",
+    "-cp": "--config-path",
+    "-cn": "--config-name",
+    "-cd": "--config-dir",
+}
 
 
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
@@ -45,9 +56,9 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
     overrides = [_with_trainer_argument(override) for override in overrides]
     overrides = _with_plugin_folders(overrides)
     _refuse_unknown_addition(verb, flags, overrides)
-    if not {"--config-path", "-cp"} & {flag.partition("=")[0] for flag in flags}:
+    if not any(flag.startswith("--config-path=") for flag in flags):
         _refuse_foreign_experiment(verb, overrides)
-    swept = bool({"-m", "--multirun"} & set(flags))
+    swept = "--multirun" in flags
     if swept:
         _sweep.refuse_shared_out(overrides)
     with _sweep.watching() as watch, _surroundings(verb, [*flags, *overrides]):
@@ -56,7 +67,8 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         finally:
             failures = 0
             if watch.sweep is not None:
-                kept = [*_kept(flags), *(o for o in overrides if o.startswith("hydra.searchpath="))]
+                again = (*(f"{flag}=" for flag in _KEPT), "hydra.searchpath=")
+                kept = [word for word in (*flags, *overrides) if word.startswith(again)]
                 failures = _sweep.report_failures(watch.sweep, ["ult", verb, *kept], watch.planned)
     if watch.error is not None:
         raise watch.error
@@ -65,9 +77,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
 
 def _with_plugin_folders(overrides: Sequence[str]) -> list[str]:
     """The overrides, with the `conf` folders of plugins in Hydra's search path."""
-    files = [override.partition("=")[2] for override in overrides if override.lstrip("+").startswith("plugins=")]
-    names = [name.strip(" '\"") for text in files for name in text.strip("[]").split(",")]
-    folders = [f"file://{folder}" for folder in plugin_folders([name for name in names if name])]
+    folders = [f"file://{folder}" for folder in plugin_folders(typed_values(overrides, "plugins"))]
     if not folders:
         return list(overrides)
     key = "hydra.searchpath="
@@ -94,10 +104,9 @@ def _refuse_unknown_addition(verb: str, flags: Sequence[str], overrides: Sequenc
     What other overrides refer to, what a folder of the user's own may read and the options of families from outside are left
     to whoever reads them.
     """
-    foreign = {flag.partition("=")[0] for flag in flags} & _KEPT
-    if foreign or any("hydra.searchpath" in o for o in overrides):
+    if any(flag.startswith(_KEPT) for flag in flags) or any("hydra.searchpath" in o for o in overrides):
         return
-    plugged = bool(entry_points(group=GROUP)) or any(o.lstrip("+").startswith("plugins=") for o in overrides)
+    plugged = bool(entry_points(group=GROUP)) or bool(typed_values(overrides, "plugins"))
     for override in overrides:
         key, _, value = override.partition("=")
         name = key.lstrip("+")
@@ -106,11 +115,15 @@ def _refuse_unknown_addition(verb: str, flags: Sequence[str], overrides: Sequenc
         if not key.startswith("+") or name.startswith(_OPEN) or name in groups():
             continue
         others = [other for other in overrides if other != override]
-        if name.startswith("net.options.") or verb == "construct":
-            room = "construct" if verb == "construct" else "nets"
-            if plugged or name.rpartition(".")[2] in declared_fields(room):
-                continue
-        elif ".options." in name:
+        group, _, option = name.rpartition(".")
+        if group == "net.options":
+            if not plugged and option not in declared_fields("nets"):
+                known = [key for key in known_keys(verb, others) if key.startswith("net.options.")]
+                raise unknown("option of net.options", option, [key.rpartition(".")[2] for key in known])
+            continue
+        if verb == "construct" and (plugged or option in declared_fields("construct")):
+            continue
+        if ".options." in name:
             if _all_options_are_ours(name.partition(".")[0], others) and name not in known_keys(verb, others):
                 raise UltError(unknown_key(name, verb, overrides))
             continue
@@ -124,13 +137,13 @@ _LISTED = ("method", "objective", "head")
 
 def _all_options_are_ours(family: str, overrides: Sequence[str]) -> bool:
     """Whether every option of the chosen member stands in our YAML: not so for one from outside, or one of a sweep."""
-    chosen = [o.partition("=")[2] for o in overrides if o.lstrip("+").partition("=")[0] == family]
-    foreign = any(o.lstrip("+").partition("=")[0] in ("experiment", "plugins") for o in overrides)
+    foreign = typed_values(overrides, "experiment") or typed_values(overrides, "plugins")
+    chosen = typed_values(overrides, family)
     return family in _LISTED and not foreign and all(name in options_of(family) for name in chosen)
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides: in any order on the command line.
+    """Hydra's flags, long and with `=VALUE` behind them, and the overrides: in any order on the command line.
 
     Raises UltError for a flag that Hydra does not have, one without its value and one with an unknown value.
     """
@@ -139,49 +152,35 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        name = word.split("=", 1)[0]
+        name, equals, value = word.partition("=")
+        flag = _LONG.get(name, name)
         if not word.startswith("-"):
             overrides.append(word)
-        elif name in _PLAIN or (name in _VALUED and "=" in word):
-            _check_choice(name, word.partition("=")[2])
-            flags.append(word)
-        elif name in ("--info", "-i") and (not rest or "=" in rest[0] or rest[0].startswith("-")):
-            flags.append(f"{word}=all")  # its value may be left out
-        elif name in _VALUED:
-            if not rest:
+        elif flag in _PLAIN:
+            flags.append(flag + equals + value)
+        elif flag in _VALUED:
+            if not equals and flag == "--info" and (not rest or "=" in rest[0] or rest[0].startswith("-")):
+                value = "all"  # its value may be left out
+            elif not equals and not rest:
                 raise fault("flag", word, "a value after it", "for example --cfg job")
-            _check_choice(name, rest[0])
-            flags += [word, rest.pop(0)]
+            elif not equals:
+                value = rest.pop(0)
+            if _VALUED[flag] and value not in _VALUED[flag]:
+                raise unknown(flag, value, _VALUED[flag])
+            flags.append(f"{flag}={value}")
         else:
-            raise unknown("flag", word, {"--help", *_PLAIN, *_VALUED})
+            raise unknown("flag", word, {"--help", *_PLAIN, *_VALUED, *_LONG})
     return flags, overrides
-
-
-def _check_choice(flag: str, value: str) -> None:
-    name = _LONG.get(flag, flag)
-    if name in _CHOICES and value not in _CHOICES[name]:
-        raise unknown(name, value, _CHOICES[name])
 
 
 def _refuse_foreign_experiment(verb: str, overrides: Sequence[str]) -> None:
     """Raise UltError for an experiment of ours that is for another verb: it would not compose, or lack what it needs."""
-    for override in overrides:
-        key, _, names = override.lstrip("+").partition("=")
-        for name in names.split(",") if key == "experiment" else ():
-            others = verbs_of(name.strip()) - {verb}
-            if others and verb not in verbs_of(name.strip()):
-                own = [other for other in options_of("experiment") if verb in verbs_of(other)]
-                mend = f"`ult {verb}` has {', '.join(own) or 'none'}"
-                raise UltError(f"experiment: got {name!r}, which is for `ult {min(others)}`; {mend}.")
-
-
-def _kept(flags: Sequence[str]) -> list[str]:
-    """The flags that a rerun of one job needs."""
-    kept: list[str] = []
-    for position, flag in enumerate(flags):
-        if flag.split("=", 1)[0] in _KEPT:
-            kept += [flag] if "=" in flag else list(flags[position : position + 2])
-    return kept
+    for name in typed_values(overrides, "experiment"):
+        others = verbs_of(name) - {verb}
+        if others and verb not in verbs_of(name):
+            own = [other for other in options_of("experiment") if verb in verbs_of(other)]
+            mend = f"`ult {verb}` has {', '.join(own) or 'none'}"
+            raise UltError(f"experiment: got {name!r}, which is for `ult {min(others)}`; {mend}.")
 
 
 def _launch(verb: str, overrides: Sequence[str], *, swept: bool) -> None:
