@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
 
 from ult_lightning.base import (
     UltError,
@@ -195,9 +194,11 @@ def _launch(verb: str, overrides: Sequence[str], *, swept: bool) -> None:
             hydra_main(config_path=str(conf_folder()), config_name=verb, version_base="1.3")(job)()
             return
         except MissingConfigException as missing:
-            net = _missing_net(missing)
-            if net is None or net in offered or not _offer_torchvision(net):
+            group, _, file = (missing.missing_cfg_file or "").partition("/")
+            net = file.removesuffix(".yaml")
+            if group != "net" or net in offered:
                 raise _as_user_error(missing, verb, overrides, swept=swept) from missing
+            _offer_torchvision(net)
             offered.add(net)
         except Exception as error:
             raise _as_user_error(error, verb, overrides, swept=swept) from error
@@ -218,13 +219,8 @@ def _no_run_folder(error: Exception, *, swept: bool) -> str | None:
     return None if refusal is None else str(refusal)
 
 
-def _missing_net(missing: Any) -> str | None:
-    file = missing.missing_cfg_file or ""
-    return file.removeprefix("net/").removesuffix(".yaml") if file.startswith("net/") else None
-
-
-def _offer_torchvision(name: str) -> bool:
-    """Make `net=NAME` mean `net=torchvision net.name=NAME` where torchvision has such a model."""
+def _offer_torchvision(name: str) -> None:
+    """Make `net=NAME` mean `net=torchvision net.name=NAME`; raises UltError where torchvision has no such model."""
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
@@ -237,7 +233,6 @@ def _offer_torchvision(name: str) -> bool:
     node = OmegaConf.load(conf_folder() / "net" / "torchvision.yaml")
     node.name = name
     ConfigStore.instance().store(group="net", name=name, node=node, provider="torchvision")
-    return True
 
 
 @contextmanager

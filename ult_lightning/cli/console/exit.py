@@ -23,38 +23,34 @@ class JobBug(Exception):
 def guarded(action: Callable[[], int], arguments: Sequence[str]) -> int:
     """The exit code of `action`; what it raises becomes one line on stderr."""
     with sigterm_as_ctrl_c() as terminated:
-        return _guarded(action, arguments, terminated)
-
-
-def _guarded(action: Callable[[], int], arguments: Sequence[str], terminated: Sequence[int]) -> int:
-    try:
-        code = action()
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        if terminated:
-            return say(f"stopped by the signal SIGTERM; {GOES_ON}", TERMINATED)
-        return say(f"stopped by Ctrl-C; {GOES_ON}", STOPPED)
-    except BrokenPipeError:
-        mute_stdout()
-        return BROKEN_PIPE
-    except UltError as error:
-        if wants_traceback(arguments):
-            raise
-        return say(f"error: {one_line(error)}", USER_ERROR)
-    except JobBug as bug:
-        if wants_traceback(arguments):
-            raise (bug.__cause__ or bug) from None
-        return say(one_line(bug), FAILED)
-    except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else DONE if leaving.code is None else FAILED
-    except Exception as bug:
-        if wants_traceback(arguments):
-            raise
-        refusal = output_refusal(bug, sure=True)  # a job's other files are dealt with already
-        if refusal is not None:
-            return say(f"error: {refusal}", USER_ERROR)
-        return say(bug_sentence(bug, Path(tempfile.gettempdir())), FAILED)
+        try:
+            code = action()
+            sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            if terminated:
+                return say(f"stopped by the signal SIGTERM; {GOES_ON}", TERMINATED)
+            return say(f"stopped by Ctrl-C; {GOES_ON}", STOPPED)
+        except BrokenPipeError:
+            mute_stdout()
+            return BROKEN_PIPE
+        except UltError as error:
+            if wants_traceback(arguments):
+                raise
+            return say(f"error: {one_line(error)}", USER_ERROR)
+        except JobBug as bug:
+            if wants_traceback(arguments):
+                raise (bug.__cause__ or bug) from None
+            return say(one_line(bug), FAILED)
+        except SystemExit as leaving:
+            return leaving.code if isinstance(leaving.code, int) else DONE if leaving.code is None else FAILED
+        except Exception as bug:
+            if wants_traceback(arguments):
+                raise
+            refusal = output_refusal(bug, sure=True)  # a job's other files are dealt with already
+            if refusal is not None:
+                return say(f"error: {refusal}", USER_ERROR)
+            return say(bug_sentence(bug, Path(tempfile.gettempdir())), FAILED)
 
 
 def wants_traceback(arguments: Sequence[str]) -> bool:

@@ -16,10 +16,12 @@ _QUOTE = (
     "and a name that holds them twice: 'out=\"a (1).ticket\"'"
 )
 
-LIST_KEYS = frozenset({
-    "sources", "targets", "arms", "seeds", "tasks", "shots", "tags", "loss_weights", "dense.lrs",
-    "exponents", "log", "exp", "wave", "chain", "fold", "pieces", "input_shape", "plugins",
-})  # fmt: skip
+LIST_KEYS = frozenset(
+    [
+        *("sources", "targets", "arms", "seeds", "tasks", "shots", "tags", "loss_weights", "dense.lrs", "plugins"),
+        *("exponents", "log", "exp", "wave", "chain", "fold", "pieces", "input_shape"),
+    ]
+)
 """Keys that take a list; those of `options` may too."""
 
 

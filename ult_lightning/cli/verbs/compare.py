@@ -119,16 +119,20 @@ def end_screen(rows: Sequence[Row], paths: dict[str, Path], *, machine: settings
     from ult_lightning.tickets import TicketStore
 
     store = machine.store
-    place = {name: shown(path) for name, path in paths.items()}
-    lines = [f"Table       {place['table.md']}, {place['table.csv']}, {place['table.tex']}", f"Figure      {place['figure.png']}",
-             f"Page        {place['report.html']}", f"Rows        {shown(store / 'rows')}"]  # fmt: skip
-    tickets = list(dict.fromkeys(row.ticket for row in rows if row.ticket is not None and row.arm == "universal"))
-    tickets = tickets or list(dict.fromkeys(row.ticket for row in rows if row.ticket is not None))
+    places = {
+        "Table": ", ".join(shown(paths[f"table.{kind}"]) for kind in ("md", "csv", "tex")),
+        "Figure": shown(paths["figure.png"]),
+        "Page": shown(paths["report.html"]),
+        "Rows": shown(store / "rows"),
+    }
+    tickets = [row.ticket for row in rows if row.ticket is not None and row.arm == "universal"]
+    tickets = list(dict.fromkeys(tickets or [row.ticket for row in rows if row.ticket is not None]))
     if tickets:
         path = shown(TicketStore(store).path(tickets[0]))
-        lines.append(f"Ticket      {path}" + (f" and {len(tickets) - 1} more" if len(tickets) > 1 else ""))
+        places["Ticket"] = path + (f" and {len(tickets) - 1} more" if len(tickets) > 1 else "")
     if where is not None:
-        lines.append(f"Log         {shown(where)}")
+        places["Log"] = shown(where)
+    lines = [f"{name:<12}{text}" for name, text in places.items()]
     lines.append("Next:")
     if tickets:
         folders = machine.words("store", "data_dir", "cache_dir")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -13,11 +13,8 @@ from ult_lightning.cli.config import typed as settings
 from ult_lightning.cli.config.reader import Reader
 from ult_lightning.cli.console.job import Place, run_job
 from ult_lightning.cli.console.outputs import check_file, check_folder, refuse_read
-from ult_lightning.cli.console.tables import shown, typed
+from ult_lightning.cli.console.tables import ticket_screen, typed
 from ult_lightning.cli.verbs import _construct_study as studies
-
-if TYPE_CHECKING:
-    from ult_lightning.tickets import Ticket
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,12 @@ def read(cfg: DictConfig) -> ConstructJob:
     from ult_lightning.construct import FAMILIES
 
     reader = Reader(cfg)
-    family, values = reader.optional("family", str), family_values(reader)
+    names = {entry.name: None for name in FAMILIES for entry in fields(FAMILIES.get(name).options)}
+    values = {name: reader.value(name) for name in names if reader.has(name)}
+    if reader.has("init.name"):
+        values["init"] = reader.get("init.name", str)
+    values = {name: value for name, value in values.items() if value is not None}  # null says nothing
+    family = reader.optional("family", str)
     study, seed = reader.optional("study", str), reader.get("seed", int)
     if family is None and study is None:
         known = ", ".join(FAMILIES.names())
@@ -54,15 +56,21 @@ def read(cfg: DictConfig) -> ConstructJob:
         raise fault("family", family, wanted, "a command does one of the two")
     if seed < 0:
         raise fault("seed", seed, "a whole number of at least 0")
-    if study is not None and (odd := {**values, **({"seed": seed} if seed else {})}):
-        key, value = next(iter(odd.items()))
-        raise fault(key, value, "no value, since a study has its own", "say options.KEY=VALUE")
+    if study is not None and (odd := [*values.items(), *([("seed", seed)] if seed else [])]):
+        raise fault(*odd[0], "no value, since a study has its own", "say options.KEY=VALUE")
+    options = Options()
+    if family is not None:
+        kind = FAMILIES.get(family).options
+        takes = [entry.name for entry in fields(kind)]
+        if foreign := [entry for entry in values.items() if entry[0] not in takes]:
+            raise fault(*foreign[0], f"null, since family={family} takes {', '.join(takes)}")
+        options = read_options(kind, values)
     study_options = reader.mapping("options")
     if study_options.get("fast") is False:
         del study_options["fast"]
-    construct = ConstructJob(
+    args = ConstructJob(
         family=family,
-        options=Options() if family is None else family_options(family, values),
+        options=options,
         seed=seed,
         study=study,
         study_options=study_options,
@@ -75,31 +83,7 @@ def read(cfg: DictConfig) -> ConstructJob:
         studies.check(study, study_options)
     elif study_options:
         raise fault("options", study_options, "none, since they belong to a study", "say KEY=VALUE itself")
-    return construct
-
-
-def family_values(reader: Reader) -> dict[str, Any]:
-    """What the config says for any option of any family; null says nothing."""
-    from ult_lightning.construct import FAMILIES
-
-    names = [entry.name for name in FAMILIES for entry in fields(FAMILIES.get(name).options)]
-    values = {name: reader.value(name) for name in dict.fromkeys(names) if reader.has(name)}
-    if reader.has("init.name"):
-        values["init"] = reader.get("init.name", str)
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def family_options(family: str, values: dict[str, Any]) -> Options:
-    """The options of a family; raises UltError for an unknown family, and for options and values that it does not take."""
-    from ult_lightning.construct import FAMILIES
-
-    kind = FAMILIES.get(family).options
-    takes = [entry.name for entry in fields(kind)]
-    for key, value in values.items():
-        if key not in takes:
-            raise fault(key, value, f"null, since family={family} takes {', '.join(takes)}")
-    options: Options = read_options(kind, values)
-    return options
+    return args
 
 
 def run(cfg: DictConfig, place: Place) -> float | None:
@@ -117,12 +101,13 @@ def run(cfg: DictConfig, place: Place) -> float | None:
         return None
     from ult_lightning.construct import FAMILIES, construct_once
     from ult_lightning.tickets import TicketStore
+    from ult_lightning.tickets._describe import certificate_words
     from ult_lightning.tracking import log_ticket
 
     given = args.options.given()
     check_file("out", args.out)
-    files = FAMILIES.get(args.family).files
-    refuse_read("out", args.out, [Path(given[key]).expanduser() for key in files if key in given])
+    family = FAMILIES.get(args.family)
+    refuse_read("out", args.out, [Path(given[key]).expanduser() for key in family.files if key in given])
     store = TicketStore(args.machine.store)
     words = [args.family, *(f"{key}={value}" for key, value in given.items() if len(str(value)) < 40)]
     with args.logging.running(place.folder, f"construct {' '.join(words)} s{args.seed}", config) as logged:
@@ -134,42 +119,23 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     if args.out is not None:
         write_bytes(args.out, path.read_bytes())
         path = args.out
-    print(end_screen(ticket, args, path, reused=reused, where=logged.where))
+    if ticket.spec.input.shape == (3, 32, 32):
+        following = ["transfer", f"ticket={path}", "targets=[digits]", "head=ridge"]
+    elif family.tasks:
+        following = ["transfer", f"ticket={path}", f"targets=[{','.join(family.tasks)}]", "head=lstsq"]
+    else:
+        following = ["ticket show", str(path)]
+    certificate = [(label.lower(), text) for label, text in certificate_words(ticket.provenance)]
+    screen = ticket_screen(
+        ticket,
+        path,
+        [*certificate, *family.explain(ticket, args.options)],
+        made="Constructed",
+        what=f"a {args.family} ticket",
+        reused=reused,
+        where=logged.where,
+        following=typed(*following),
+    )
+    print(screen)
     bound: Any = ticket.provenance["certificate"]["bound"]
     return float(bound)
-
-
-def end_screen(ticket: Ticket, args: ConstructJob, path: Path, *, reused: bool, where: str | None) -> str:
-    """What the last lines of a construction say: the ticket, its size, certificate, what was chosen, and what to type next."""
-    from ult_lightning.construct import FAMILIES
-    from ult_lightning.tickets._describe import certificate_words
-
-    assert args.family is not None
-    size = path.stat().st_size
-    seconds = ticket.provenance.get("seconds")
-    spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
-    did = "Found in the store, nothing to do (force=true constructs again)" if reused else f"Constructed{spent}"
-    kept, total = ticket.mask.kept, ticket.mask.total
-    lines = [
-        ("ticket", ticket.id),
-        ("file", f"{path} ({size:,} bytes, {8 * size / total:.2f} bits per parameter)"),
-        ("kept", f"{kept:,} of {total:,} parameters, density {ticket.density:.4f}"),
-        *((label.lower(), text) for label, text in certificate_words(ticket.provenance)),
-        *FAMILIES.get(args.family).explain(ticket, args.options),
-    ]
-    if where is not None:
-        lines.append(("log", shown(where)))
-    width = max(len(label) for label, _ in lines)
-    body = [f"  {label.ljust(width)}  {text}" for label, text in lines]
-    title = f"{did}: a {args.family} ticket, seed {args.seed}."
-    following = next_words(ticket, FAMILIES.get(args.family).tasks, path)
-    return "\n".join(["", title, *body, "Next:", f"  {typed(*following)}"])
-
-
-def next_words(ticket: Ticket, tasks: tuple[str, ...], path: Path) -> list[str]:
-    """The command that shows what the ticket is good for: images, or the function tasks of its family."""
-    if ticket.spec.input.shape == (3, 32, 32):
-        return ["transfer", f"ticket={path}", "targets=[digits]", "head=ridge"]
-    if not tasks:
-        return ["ticket show", str(path)]
-    return ["transfer", f"ticket={path}", f"targets=[{','.join(tasks)}]", "head=lstsq"]

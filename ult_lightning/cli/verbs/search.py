@@ -15,12 +15,12 @@ from ult_lightning.cli.config import typed as settings
 from ult_lightning.cli.config.reader import Reader
 from ult_lightning.cli.console.job import Place, run_job
 from ult_lightning.cli.console.outputs import check_file, check_folder
-from ult_lightning.cli.console.tables import shown, typed
+from ult_lightning.cli.console.tables import ticket_screen, typed
 
 if TYPE_CHECKING:
     from ult_lightning.data import TaskSpec
     from ult_lightning.search import SearchSettings
-    from ult_lightning.tickets import MotherSpec, Ticket
+    from ult_lightning.tickets import MotherSpec
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     tasks = args.machine.load(args.sources, seed=args.seed)
     store = TicketStore(args.machine.store)
     config = settings.logged_config(cfg, precision=args.search.precision, device=args.machine.device)
-    with args.logging.running(place.folder, _name(args), config) as logged:
+    sources = "+".join(spec.id for spec in args.sources)
+    name = f"search {args.spec.net} d{args.search.density:g} {sources} s{args.seed}"
+    with args.logging.running(place.folder, name, config) as logged:
         ticket, reused = search_once(
             store,
             tasks,
@@ -103,52 +105,25 @@ def run(cfg: DictConfig, place: Place) -> float | None:
     if args.out is not None:
         write_bytes(args.out, path.read_bytes())
         path = args.out
-    print(end_screen(args, ticket, path, reused=reused, where=logged.where))
-    accuracies = _accuracies(ticket)
-    return fmean(accuracies.values()) if accuracies else None
-
-
-def end_screen(args: SearchJob, ticket: Ticket, path: Path, *, reused: bool, where: str | None) -> str:
-    """What the last lines of a search say: the ticket, its file, densities, accuracies, and what to type next."""
-    sources, size = [spec.id for spec in args.sources], path.stat().st_size
-    seconds = ticket.provenance.get("seconds")
-    spent = f" in {seconds:.1f} s" if isinstance(seconds, int | float) and not reused else ""
-    did = "Found in the store, nothing to do (force=true searches again)" if reused else f"Searched{spent}"
-    kept, total = ticket.mask.kept, ticket.mask.total
-    lines = [
-        "",
-        f"{did}: one mask for {', '.join(sources)} over {ticket.spec.net}, seed {ticket.spec.seed}.",
-        f"  ticket      {ticket.id}",
-        f"  file        {path} ({size:,} bytes, {8 * size / total:.2f} bits per parameter)",
-        f"  density     {ticket.density:.4f} ({kept:,} of {total:,} parameters kept)",
-        *_densities(ticket.densities),
-        *_validation(ticket),
-    ]
-    if where is not None:
-        lines.append(f"  log         {shown(where)}")
-    target = "digits" if not any(s.startswith("digits") for s in sources) else "mnist5k"
+    validation: Any = ticket.provenance.get("validation")
+    accuracies = {str(k): float(v) for k, v in validation.items()} if isinstance(validation, dict) else {}
+    width = max(map(len, ticket.densities))
+    entries = [("", f"{name.ljust(width)}  {density:.4f}") for name, density in ticket.densities.items()]
+    if accuracies:
+        which = {"best": "best by validation", "last": "last"}.get(str(ticket.provenance.get("mask")), "")
+        words = ", ".join(f"{name} {100 * value:.2f} %" for name, value in accuracies.items())
+        entries.append(("validation", words + (f" (mask: {which})" if which else "")))
+    target = "mnist5k" if any(spec.id.startswith("digits") for spec in args.sources) else "digits"
     folders = args.machine.words("store", "data_dir", "cache_dir")
-    command = typed("transfer", f"ticket={path}", f"targets=[{target}]", *folders)
-    return "\n".join([*lines, "Next:", f"  {command}"])
-
-
-def _densities(densities: Mapping[str, float]) -> list[str]:
-    width = max(len(name) for name in densities)
-    return [f"    {name.ljust(width)}  {density:.4f}" for name, density in densities.items()]
-
-
-def _validation(ticket: Ticket) -> list[str]:
-    accuracies = _accuracies(ticket)
-    which = {"best": "best by validation", "last": "last"}.get(str(ticket.provenance.get("mask")), "")
-    shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in accuracies.items())
-    return [f"  validation  {shown}" + (f" (mask: {which})" if which else "")] if accuracies else []
-
-
-def _accuracies(ticket: Ticket) -> dict[str, float]:
-    accuracies: Any = ticket.provenance.get("validation")
-    return {str(k): float(v) for k, v in accuracies.items()} if isinstance(accuracies, dict) else {}
-
-
-def _name(args: SearchJob) -> str:
-    sources = "+".join(spec.id for spec in args.sources)
-    return f"search {args.spec.net} d{args.search.density:g} {sources} s{args.seed}"
+    screen = ticket_screen(
+        ticket,
+        path,
+        entries,
+        made="Searched",
+        what=f"one mask for {', '.join(spec.id for spec in args.sources)} over {ticket.spec.net}",
+        reused=reused,
+        where=logged.where,
+        following=typed("transfer", f"ticket={path}", f"targets=[{target}]", *folders),
+    )
+    print(screen)
+    return fmean(accuracies.values()) if accuracies else None
