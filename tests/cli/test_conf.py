@@ -222,11 +222,11 @@ def test_flags_may_stand_anywhere(say: Say) -> None:
 
 def test_keys_that_take_a_list_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     read: set[str] = set()
+    more = {"construct": ["family=polynomial"], "transfer": [f"ticket={__file__}"]}
     items = Reader.items
     monkeypatch.setattr(Reader, "items", lambda self, key: read.add(key) or items(self, key))
     for verb in READERS:
-        more = ["family=polynomial"] if verb == "construct" else []
-        READERS[verb](composed(verb, *more))
+        READERS[verb](composed(verb, *more.get(verb, [])))
     with pytest.raises(UltError, match="no rows"):
         report_verb.run(composed("report"), Place(Path(), None, 0, ()))
     kinds = [FAMILIES.get(name).options for name in FAMILIES]
