@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import math
 import operator
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ult_lightning.base import canonical_json, fault
+from ult_lightning.base._store import check_id
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FIRST = ("task", "arm", "seed", "metric", "value", "n", "ticket", "seconds")
 _TEXTS = ("task", "arm", "metric", "unit", "trained", "code_version", "device", "precision")
 _COUNTS = ("seed", "n", "n_train", "n_valid", "parameters_trained")
@@ -63,7 +62,7 @@ class Row:
     created: str = field(default_factory=_now)
 
     def __post_init__(self) -> None:
-        check_id(self.id)
+        check_id(self.id, "row")
         for name in _TEXTS:
             _text(name, getattr(self, name))
         for name in _COUNTS:
@@ -138,13 +137,6 @@ def rows_as_json_lines(rows: Iterable[Row]) -> str:
         totals = {"seconds": row.total_seconds, "seconds_by_phase": row.seconds}
         lines.append(json.dumps({**{name: getattr(row, name) for name in names}, **totals}, allow_nan=False))
     return "\n".join(lines)
-
-
-def check_id(got: object) -> str:
-    """`got` as a row id, which is a file name too; raises UltError."""
-    if not isinstance(got, str) or not _ID.fullmatch(got):
-        raise fault("row id", got, "at most 100 letters, digits, dots, dashes and underscores")
-    return got
 
 
 def _text(name: str, got: object) -> None:
