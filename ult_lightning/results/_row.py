@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ult_lightning.base import canonical_json, fault
+from ult_lightning.base._hashing import json_mapping
 from ult_lightning.base._store import check_id
 
 _FIRST = ("task", "arm", "seed", "metric", "value", "n", "ticket", "seconds")
@@ -68,7 +69,7 @@ class Row:
         for name in _COUNTS:
             self._set(name, _count(name, getattr(self, name), 1 if name == "n" else 0))
         for name in _MAPPINGS:
-            self._set(name, _json(name, getattr(self, name)))
+            self._set(name, json_mapping(name, getattr(self, name)))
         for name, setting in self.settings.items():
             entries = setting if isinstance(setting, list) else [setting]
             if any(one is None or isinstance(one, dict | list) for one in entries):
@@ -162,13 +163,3 @@ def _number(name: str, got: object) -> float:
     if not math.isfinite(value):
         raise fault(name, got, "a finite number")
     return value
-
-
-def _json(name: str, got: object) -> dict[str, Any]:
-    if not isinstance(got, Mapping):
-        raise fault(name, got, "a mapping of JSON values")
-    try:
-        copy: dict[str, Any] = json.loads(canonical_json(got))
-    except (TypeError, ValueError, RecursionError) as cause:
-        raise fault(name, got, "a mapping of JSON values", f"JSON refuses it, {cause}") from cause
-    return copy

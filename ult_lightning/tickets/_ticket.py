@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ult_lightning.base import UltError, canonical_json, digest, provided, write_bytes
+from ult_lightning.base._hashing import json_mapping
 from ult_lightning.base._store import check_id
 from ult_lightning.tickets import _file
 from ult_lightning.tickets._mask import Mask
-from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, json_mapping, wrong
+from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, wrong
 from ult_lightning.tickets._subnetwork import Floats, Subnetwork
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Ticket:
             raise wrong("mask", self.mask, "a mask that keeps at least one parameter")
         if not isinstance(self.fingerprint, str) or not _FINGERPRINT.fullmatch(self.fingerprint):
             raise wrong("fingerprint", self.fingerprint, "64 hexadecimal digits, the SHA-256 of the mother")
-        object.__setattr__(self, "provenance", json_mapping("provenance", self.provenance))
+        object.__setattr__(self, "provenance", json_mapping("provenance", self.provenance, TicketError))
         if "id" in self.provenance:
             check_id(self.provenance["id"], "ticket", TicketError)
         for group in _GROUPS:
