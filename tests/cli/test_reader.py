@@ -9,8 +9,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from ult_lightning.base import UltError
+from ult_lightning.base._text import aligned
 from ult_lightning.cli.config.reader import Reader
-from ult_lightning.cli.console.tables import aligned, shown
+from ult_lightning.cli.console.tables import shown
 
 
 def reader(**values: Any) -> Reader:

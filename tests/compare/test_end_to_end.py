@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
+from ult_lightning.base._quiet import quiet_lightning
 from ult_lightning.compare import EndToEnd
 from ult_lightning.compare._end_to_end import NotFinite
 from ult_lightning.data import TaskSpec, load_task
 from ult_lightning.search import SearchSettings, find_ticket
-from ult_lightning.search._trainer import quiet_lightning
 from ult_lightning.tickets import MotherSpec, Ticket
 
 SPEC = MotherSpec("conv2", options={"width": 0.125})

@@ -90,26 +90,13 @@ def test_the_path_is_sorted_from_the_largest_lambda() -> None:
     assert ridge_path(streamed(x, y, 4, 50), [0.1, 10.0, 1.0]).values == (10.0, 1.0, 0.1)
 
 
-def test_streaming_in_any_batches_and_merging_equal_one_shot() -> None:
+def test_streaming_in_any_batches_equals_one_shot() -> None:
     x, y = sample(CHUNK_ROWS + 300, 12, offset=5.0)
     whole = streamed(x, y, 4, len(x)).moments()
-    left, right = streamed(x[:900], y[:900], 4, 333), streamed(x[900:], y[900:], 4, 100)
-    left.merge(right)
-    for parts in (streamed(x, y, 4, 97), left):
+    for parts in (streamed(x, y, 4, 97), streamed(x, y, 4, 333)):
         for got, expected in zip(parts.moments(), whole, strict=True):
             torch.testing.assert_close(got, expected, rtol=1e-5, atol=2e-3)
         assert parts.n == len(x)
-
-
-def test_merging_with_nothing_changes_nothing() -> None:
-    x, y = sample(50, 6)
-    filled, empty = streamed(x, y, 4, 10), RidgeStatistics(6, 4)
-    expected = streamed(x, y, 4, 10).moments()
-    filled.merge(RidgeStatistics(6, 4))
-    empty.merge(filled)
-    for statistics in (filled, empty):
-        for got, wanted in zip(statistics.moments(), expected, strict=True):
-            torch.testing.assert_close(got, wanted)
 
 
 def test_moments_equal_float64_sums() -> None:

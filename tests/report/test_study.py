@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,12 @@ from ult_lightning.base import UltError
 from ult_lightning.report import _study_figure as module
 from ult_lightning.report import study_csv, write_study
 from ult_lightning.report._style import LIGHT
-from ult_lightning.results import Row
+from ult_lightning.results import Row, StudyAxes
 
 MakeRow = Callable[..., Row]
 
 
-@dataclass(frozen=True)
-class Axes:
-    x: str = "width"
-    panels: dict[str, str] = field(default_factory=lambda: {"sup_error": "sup error", "kept": "kept parameters"})
-    log_x: bool = True
-    log_y: bool = True
-    share_y: bool = False
-    cloud: bool = False
-    diagonal: str | None = None
-    law: str = "closed form"
-
-
-AXES = Axes()
+AXES = StudyAxes(x="width", panels={"sup_error": "sup error", "kept": "kept parameters"}, log_x=True)
 ONE = replace(AXES, panels={"sup_error": "sup error"})
 
 
@@ -58,7 +46,7 @@ def rows(row: MakeRow) -> list[Row]:
     ]
 
 
-def drawn(rows: list[Row], axes: Axes) -> Any:
+def drawn(rows: list[Row], axes: StudyAxes) -> Any:
     """The figure, and its panels with their lines by label of the colour."""
     inside = [row for row in rows if row.metric in axes.panels and "x" in row.extra]
     return module._drawn(inside, len(rows) - len(inside), axes, "A title", LIGHT)

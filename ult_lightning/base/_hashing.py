@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
+
+from ult_lightning.base._errors import UltError, fault
 
 
 def canonical_json(obj: object) -> str:
@@ -22,6 +25,17 @@ def canonical_json(obj: object) -> str:
 def digest(obj: object) -> str:
     """SHA-256 of `canonical_json(obj)`, 64 hexadecimal characters."""
     return hashlib.sha256(canonical_json(obj).encode("ascii")).hexdigest()
+
+
+def json_mapping(argument: str, got: object, error: type[UltError] = UltError) -> dict[str, Any]:
+    """A deep copy of a mapping of JSON values, tuples as lists; raises `error` for anything else."""
+    if not isinstance(got, Mapping):
+        raise fault(argument, got, "a mapping of JSON values", error=error)
+    try:
+        copy: dict[str, Any] = json.loads(canonical_json(got))
+    except (TypeError, ValueError, RecursionError) as cause:
+        raise fault(argument, got, "a mapping of JSON values", f"JSON refuses it, {cause}", error=error) from cause
+    return copy
 
 
 def _plain(obj: object) -> object:

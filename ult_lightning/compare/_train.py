@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ult_lightning.base import Grown, UltError, digest, grow_grid, once, write_text
+from ult_lightning.base._quiet import quiet_lightning
 from ult_lightning.compare._bytes import Storage, head_bytes
 from ult_lightning.compare._end_to_end import EndToEnd, NotFinite
 from ult_lightning.compare.arms._arm import Outcome
 from ult_lightning.nets import parameter_count, statistics
-from ult_lightning.search import fit_quietly, make_trainer, quiet_lightning
+from ult_lightning.search import fit_quietly, make_trainer
 from ult_lightning.transfer import with_search
 
 if TYPE_CHECKING:

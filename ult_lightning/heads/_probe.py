@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ult_lightning.base import UltError
+from ult_lightning.base._quiet import quiet_lightning
 from ult_lightning.heads._linear import HeadPath, unstandardised
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def train_probe(stream: FeatureStream, rates: tuple[float, ...], options: SgdOpt
     order = Order(stream.sizes["train"], options.batch_size, seed)
     probe = Probe(stream, rates, options, seed=seed, steps=options.epochs * len(order))
     cuda = stream.device.type == "cuda"
-    with _quiet():
+    with quiet_lightning(logging.ERROR):
         trainer = Trainer(
             max_epochs=options.epochs,
             accelerator="gpu" if cuda else "cpu",
@@ -111,19 +110,3 @@ def train_probe(stream: FeatureStream, rates: tuple[float, ...], options: SgdOpt
         )
         trainer.fit(probe, order)
     return probe.to(stream.device).path()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Lightning's notices about devices, clusters and tips off the terminal for the block."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\.")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -71,21 +71,6 @@ class RidgeStatistics:
             if self._filled == CHUNK_ROWS:
                 self._flush()
 
-    def merge(self, other: RidgeStatistics) -> None:
-        self._flush()
-        other._flush()
-        if other._shift is None:
-            return
-        if self._shift is None:
-            self._shift = other._shift.clone()
-        delta = (other._shift.double() - self._shift.double()).to(self._upper.device)
-        sums = other._class_sums.sum(0)
-        self._upper += other._upper + torch.outer(delta, sums) + torch.outer(sums, delta)
-        self._upper.addr_(delta, delta, alpha=other.n)
-        self._class_sums += other._class_sums + torch.outer(other._counts, delta)
-        self._counts += other._counts
-        self.n += other.n
-
     def moments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Mean (d,), upper triangle of the centred Gram matrix (d, d), centred class sums (k, d), counts (k,).
 

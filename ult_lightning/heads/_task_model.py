@@ -7,7 +7,6 @@ flipped bit is refused, and nothing in a file is ever executed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -22,13 +21,13 @@ from torch import Tensor, nn
 
 from ult_lightning.base import UltError, canonical_json, fault, write_bytes
 from ult_lightning.base._canonical import canonical
+from ult_lightning.base._sealing import ZEROS, is_sealed, sealed
 from ult_lightning.heads._linear import LinearHead
 from ult_lightning.tickets import Ticket
 
 FORMAT = 2
 """The newest format; a file of one head is of format 1."""
 
-_ZEROS = "0" * 64
 _SEAL = rb'"ult_task_model":"{\"digest\":\"'
 
 
@@ -150,11 +149,8 @@ def write_heads(path: str | os.PathLike[str], ticket: Ticket, heads: Sequence[Sa
     if len(heads) == 1:
         named = {"name": heads[0].name} if heads[0].name else {}
         described = {"format": 1, "task": heads[0].task, **named}
-    text = canonical_json({"digest": _ZEROS, **described})
-    content = bytearray(save(arrays, metadata={"ult_task_model": text}))
-    start = content.index(_SEAL) + len(_SEAL)
-    content[start : start + 64] = hashlib.sha256(content).hexdigest().encode()
-    write_bytes(path, bytes(content))
+    text = canonical_json({"digest": ZEROS, **described})
+    write_bytes(path, sealed(save(arrays, metadata={"ult_task_model": text}), _SEAL))
     return Path(path)
 
 
@@ -213,15 +209,13 @@ def _unseal(content: bytes, where: str) -> list[tuple[str, dict[str, Any]]]:
         if b'"ult":"{' in header[:200]:
             raise TaskModelError(f"{where} is a ticket without a head; read it with Ticket.load.")
         raise TaskModelError(f"{where} is no task model: it is a file of another kind, or damaged in its first bytes.")
-    start = header.index(_SEAL) + len(_SEAL)
     meta = _description(header)
     version = meta.get("format")
     if isinstance(version, int) and version > FORMAT:
         mend = "a newer ult_lightning wrote it, so upgrade yours (or the file is damaged)"
         raise _wrong(where, f"task model format {version}", f"format 1 to {FORMAT}", mend)
-    sealed = hashlib.sha256(content[:start] + _ZEROS.encode() + content[start + 64 :]).hexdigest()
     tasks = meta.get("tasks", [{"name": meta.get("name", ""), "task": meta.get("task")}])
-    if content[start : start + 64] != sealed.encode() or not _are_tasks(tasks):
+    if not is_sealed(content, end, _SEAL) or not _are_tasks(tasks):
         raise TaskModelError(
             f"{where} is damaged: its digest does not fit its content, so bytes are missing or have changed; copy it "
             "again or save it anew."

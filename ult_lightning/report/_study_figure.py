@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import fault, write_bytes, write_text
 from ult_lightning.report._figure import DOTS, as_png, edged, legend_below
 from ult_lightning.report._style import LIGHT, Theme, csv_text
-from ult_lightning.results import Row
+from ult_lightning.results import Row, StudyAxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,27 +29,6 @@ _PLAIN = (1e-3, 1e5)  # numbers on an axis are written out inside these limits
 _SHORT, _LONG = 100, 2000  # times the smallest value: axes that need more than powers of ten, and that need no more
 
 Groups = Mapping[float, Sequence[Row]]
-
-
-class StudyAxes(Protocol):
-    """How a study is drawn, as `studies.Axes`: ``panels`` maps each metric to the label of its y axis."""
-
-    @property
-    def x(self) -> str: ...
-    @property
-    def panels(self) -> Mapping[str, str]: ...
-    @property
-    def log_x(self) -> bool: ...
-    @property
-    def log_y(self) -> bool: ...
-    @property
-    def share_y(self) -> bool: ...
-    @property
-    def cloud(self) -> bool: ...
-    @property
-    def diagonal(self) -> str | None: ...
-    @property
-    def law(self) -> str: ...
 
 
 def write_study(rows: Sequence[Row], *, axes: StudyAxes, out: str | Path, title: str = "") -> dict[str, Path]:

@@ -1,7 +1,6 @@
 """What is a number? A row: one measured value with everything it depends on, how it is made, kept and summarised."""
 
 from ult_lightning.base import environment
-from ult_lightning.results._arm_look import ArmLook, arm_looks
 from ult_lightning.results._flat import (
     SETTING_NAMES,
     flat,
@@ -13,6 +12,7 @@ from ult_lightning.results._flat import (
     task_settings,
     without,
 )
+from ult_lightning.results._looks import ArmLook, StudyAxes, arm_looks
 from ult_lightning.results._measure import Measurement, measure, row_id
 from ult_lightning.results._row import Row, rows_as_json_lines
 from ult_lightning.results._row_store import RowStore
@@ -25,6 +25,7 @@ __all__ = [
     "Measurement",
     "Row",
     "RowStore",
+    "StudyAxes",
     "arm_looks",
     "environment",
     "flat",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 import operator
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ult_lightning.base import canonical_json, fault
+from ult_lightning.base._hashing import json_mapping
+from ult_lightning.base._store import check_id
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FIRST = ("task", "arm", "seed", "metric", "value", "n", "ticket", "seconds")
 _TEXTS = ("task", "arm", "metric", "unit", "trained", "code_version", "device", "precision")
 _COUNTS = ("seed", "n", "n_train", "n_valid", "parameters_trained")
@@ -63,13 +63,13 @@ class Row:
     created: str = field(default_factory=_now)
 
     def __post_init__(self) -> None:
-        check_id(self.id)
+        check_id(self.id, "row")
         for name in _TEXTS:
             _text(name, getattr(self, name))
         for name in _COUNTS:
             self._set(name, _count(name, getattr(self, name), 1 if name == "n" else 0))
         for name in _MAPPINGS:
-            self._set(name, _json(name, getattr(self, name)))
+            self._set(name, json_mapping(name, getattr(self, name)))
         for name, setting in self.settings.items():
             entries = setting if isinstance(setting, list) else [setting]
             if any(one is None or isinstance(one, dict | list) for one in entries):
@@ -140,13 +140,6 @@ def rows_as_json_lines(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def check_id(got: object) -> str:
-    """`got` as a row id, which is a file name too; raises UltError."""
-    if not isinstance(got, str) or not _ID.fullmatch(got):
-        raise fault("row id", got, "at most 100 letters, digits, dots, dashes and underscores")
-    return got
-
-
 def _text(name: str, got: object) -> None:
     if not isinstance(got, str) or not got:
         raise fault(name, got, "a text that is not empty")
@@ -170,13 +163,3 @@ def _number(name: str, got: object) -> float:
     if not math.isfinite(value):
         raise fault(name, got, "a finite number")
     return value
-
-
-def _json(name: str, got: object) -> dict[str, Any]:
-    if not isinstance(got, Mapping):
-        raise fault(name, got, "a mapping of JSON values")
-    try:
-        copy: dict[str, Any] = json.loads(canonical_json(got))
-    except (TypeError, ValueError, RecursionError) as cause:
-        raise fault(name, got, "a mapping of JSON values", f"JSON refuses it, {cause}") from cause
-    return copy

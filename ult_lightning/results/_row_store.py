@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from ult_lightning.base import UltError, fault, unknown, write_text
-from ult_lightning.base._store import check_store
-from ult_lightning.results._row import Row, check_id
+from ult_lightning.base import UltError, fault, write_text
+from ult_lightning.base._store import FolderStore, check_store
+from ult_lightning.results._row import Row
 
-_SUFFIX = ".json"
 _FORMAT = 2
 _MARK = "rows.json"
 
 
-class RowStore:
+class RowStore(FolderStore):
     """The rows of the store folder `root`: one file `root/rows/<id>.json` each.
 
     The folder is made when the first row is added. Raises UltError where another version wrote the store, or its rows.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
-        self._check()
-
-    def path(self, id: str) -> Path:
-        """Where the row of that id lies, or would lie; raises UltError for what cannot be an id."""
-        return self.root / "rows" / f"{check_id(id)}{_SUFFIX}"
+    kind, suffix = "row", ".json"
 
     def add(self, row: Row) -> Path:
         """Write a row, whole or not at all, over an older one of the same id; returns its path.
@@ -38,27 +30,16 @@ class RowStore:
         write_text(path, row.to_json() + "\n")
         return path
 
-    def has(self, id: str) -> bool:
-        """Whether a file is there for that id (whole or not: `get` says)."""
-        return self.path(id).is_file()
-
-    def ids(self) -> tuple[str, ...]:
-        """The ids of all rows, sorted."""
-        files = (self.root / "rows").glob(f"*{_SUFFIX}")
-        return tuple(sorted(file.name.removesuffix(_SUFFIX) for file in files if not file.name.startswith(".")))
-
     def get(self, id: str) -> Row:
         """The row of that id; raises UltError where it is unknown (with the nearest ids) or its file is broken."""
-        if not self.has(id):
-            raise unknown("row id", id, self.ids())
-        return _read(self.path(id))
+        return _read(self._known(id))
 
     def all(self, task: str | None = None, arm: str | None = None) -> list[Row]:
         """All rows, or those of one task or arm, sorted by task, arm, seed, metric and id.
 
         Raises UltError that names the file where one is broken.
         """
-        rows = [_read(self.root / "rows" / f"{id}{_SUFFIX}") for id in self.ids()]
+        rows = [_read(self.path(id)) for id in self.ids()]
         wanted = [row for row in rows if task in (None, row.task) and arm in (None, row.arm)]
         return sorted(wanted, key=lambda row: (row.task, row.arm, row.seed, row.metric, row.id))
 
@@ -70,9 +51,6 @@ class RowStore:
             raise fault("store", str(self.root), f"rows of format {_FORMAT}", mend)
         check_store(self.root, create=create, mark=_MARK, version=_FORMAT)
 
-    def __repr__(self) -> str:
-        return f"RowStore({str(self.root)!r}, {len(self.ids())} rows)"
-
 
 def _read(path: Path) -> Row:
     mend = "delete this file and repeat the command that made it"
@@ -83,6 +61,6 @@ def _read(path: Path) -> Row:
     except (UltError, UnicodeDecodeError) as cause:
         reason = str(cause) if isinstance(cause, UltError) else "it is no text"
         raise UltError(f"{path} is no whole row ({reason.rstrip('.')}); {mend}.") from cause
-    if row.id != path.name.removesuffix(_SUFFIX):
+    if row.id != path.name.removesuffix(RowStore.suffix):
         raise UltError(f"{path} holds the row {row.id}, which is not what its name says; {mend}.")
     return row

@@ -11,7 +11,7 @@ from ult_lightning.search._search_settings import (
     resolve_device,
     resolve_precision,
 )
-from ult_lightning.search._trainer import fit_quietly, make_trainer, quiet_lightning
+from ult_lightning.search._trainer import fit_quietly, make_trainer
 from ult_lightning.search._training_step import GraphWarning, TrainingStep
 from ult_lightning.search.methods import METHODS, Learner, Scorer
 from ult_lightning.search.objectives import OBJECTIVES, Objective, seeded_head
@@ -36,7 +36,6 @@ __all__ = [
     "kept_counts",
     "make_trainer",
     "optimizer_and_schedule",
-    "quiet_lightning",
     "resolve_device",
     "resolve_precision",
     "science_config",

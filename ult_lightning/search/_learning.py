@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ult_lightning.base import fault
+from ult_lightning.base._quiet import quiet_lightning
 from ult_lightning.nets import Factory
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.search._running import (
@@ -23,7 +24,7 @@ from ult_lightning.search._running import (
     warn_of_vanished_biases,
 )
 from ult_lightning.search._search_settings import SearchSettings
-from ult_lightning.search._trainer import KeepBest, fit_quietly, make_trainer, quiet_lightning
+from ult_lightning.search._trainer import KeepBest, fit_quietly, make_trainer
 from ult_lightning.tickets import MotherSpec
 
 if TYPE_CHECKING:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +16,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar
 
 from ult_lightning.base import UltError, check_trainer_arguments, fault, write_bytes
+from ult_lightning.base._quiet import quiet_lightning
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.tickets import Mask, Subnetwork
 
@@ -118,20 +116,6 @@ def fit_quietly(
         raise UltError(f"trainer: {' '.join(str(cause).split()).rstrip('.')}.") from cause
     if trainer.interrupted:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's advice and its lines about the hardware off the screen while the block runs."""
-    log = logging.getLogger("pytorch_lightning")
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
-            yield
-    finally:
-        log.setLevel(level)
 
 
 class KeepBest(Callback):

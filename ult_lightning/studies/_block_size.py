@@ -11,7 +11,8 @@ from itertools import product
 import numpy as np
 
 from ult_lightning.construct import SECOND_MOMENT, Distribution, failure_rate, median_error, min_error
-from ult_lightning.studies._study_runner import STUDIES, Axes, Options, Point, Result, Study
+from ult_lightning.results import StudyAxes
+from ult_lightning.studies._study_runner import STUDIES, Options, Point, Result, Study
 
 _TAIL = 0.01  # the share of targets beyond the 99 % quantile
 _LAW_TARGETS = 2_001
@@ -75,7 +76,7 @@ STUDIES.add(
         claim="The error of a random subset sum halves with each further element, as the closed form says; the worst target in "
         "a hundred follows some six elements later, for products of two weights up to ten.",
         title="Error of exact subset sums against block size",
-        axes=Axes(
+        axes=StudyAxes(
             x="block size n",
             panels={"median_error": "smallest error, median", "error_99": "smallest error, 99 % quantile"},
             share_y=True,

@@ -14,7 +14,8 @@ from torch import nn
 from ult_lightning import construct
 from ult_lightning.construct import FUNCTIONS, PolynomialPlan
 from ult_lightning.nets import INITS
-from ult_lightning.studies._study_runner import STUDIES, Axes, Options, Point, Result, Study, ticket_result
+from ult_lightning.results import StudyAxes
+from ult_lightning.studies._study_runner import STUDIES, Options, Point, Result, Study, ticket_result
 from ult_lightning.tickets import Ticket
 
 PUBLISHED = "Burkholz et al. 2022, public script"
@@ -47,7 +48,7 @@ STUDIES.add(
         claim="A ticket for u, u^2, u^3, u^4 needs some five times fewer parameters than the published construction at the "
         "same error, and its error is proven; each further digit costs two to three times the parameters.",
         title="Polynomial ticket of degree 4, one input",
-        axes=Axes(x="kept parameters", panels={"sup_error": "sup error (certified)"}, log_x=True),
+        axes=StudyAxes(x="kept parameters", panels={"sup_error": "sup error (certified)"}, log_x=True),
         options={
             "eps": [2e-2, 1e-2, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4],
             "styles": ["two", "direct"],
@@ -94,7 +95,7 @@ STUDIES.add(
         claim="Tickets exist from a width on: below it random networks hold no ticket, above it nearly every one does, and a "
         "wider one is hardly better.",
         title="Existence of the degree-4 polynomial ticket",
-        axes=Axes(
+        axes=StudyAxes(
             x="width, in multiples of 200 units (exponential: 500)",
             panels={"sup_error": "sup error (certified)"},
             log_x=True,
@@ -189,7 +190,7 @@ STUDIES.add(
         claim="No sampled error is above its certificate, which is tight for functions of one variable, a small factor above "
         "for products and waves of several, and loose for networks.",
         title="Certificate against sampled error",
-        axes=Axes(
+        axes=StudyAxes(
             x="largest error sampled",
             panels={"bound": "certified bound on the error"},
             log_x=True,

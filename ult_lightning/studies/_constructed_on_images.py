@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ult_lightning.construct import monomials, polynomial_ticket
 from ult_lightning.data import TaskSpec, load_task
 from ult_lightning.nets import INITS, adapt
-from ult_lightning.studies._study_runner import STUDIES, Axes, Options, Point, Result, Study
+from ult_lightning.results import StudyAxes
+from ult_lightning.studies._study_runner import STUDIES, Options, Point, Result, Study
 from ult_lightning.tickets import InputSpec, MotherSpec, Ticket
 from ult_lightning.transfer import transfer
 
@@ -112,7 +113,7 @@ STUDIES.add(
         claim="A ticket that theory constructs, neither searched nor trained, serves images: with a ridge head it is as "
         "good as the exact monomials of the pooled pixels.",
         title="Monomials of pooled pixels with a ridge head",
-        axes=Axes(x="pixels after pooling, per side", panels={}, log_y=False),
+        axes=StudyAxes(x="pixels after pooling, per side", panels={}, log_y=False),
         panels=lambda options: {f"accuracy_{name}": f"test accuracy, {name}" for name in options["tasks"]},
         options={
             "tasks": ["mnist", "fashion_mnist"],

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from ult_lightning import construct
 from ult_lightning.construct import Mode
-from ult_lightning.studies._study_runner import STUDIES, Axes, Options, Point, Result, Study, ticket_result
+from ult_lightning.results import StudyAxes
+from ult_lightning.studies._study_runner import STUDIES, Options, Point, Result, Study, ticket_result
 
 _INPUTS, _CLASSES = 64, 10
 _KEPT, _KEPT_LAST = 0.1, 0.5
@@ -152,7 +153,7 @@ STUDIES.add(
         claim="Two random layers for one rebuild a given network with about three parameters for each of its own; copies of "
         "units, which need one more layer in all, take seven to fifteen times as many at a similar error.",
         title="A trained network (10 % of its weights) rebuilt from random ones",
-        axes=Axes(
+        axes=StudyAxes(
             x="block size n",
             panels={
                 "kept_per_parameter": "kept per target parameter",

@@ -9,7 +9,7 @@ from typing import Any
 
 from ult_lightning.base import Registry, fault, unknown
 from ult_lightning.construct import ConstructError
-from ult_lightning.results import Measurement, Row, RowStore, flat, measure
+from ult_lightning.results import Measurement, Row, RowStore, StudyAxes, flat, measure
 from ult_lightning.tickets import Ticket
 
 UNREACHED = "unreached"
@@ -18,24 +18,6 @@ UNREACHED = "unreached"
 _MAY_REPEAT = ("hidden",)  # lists whose entries are no points of their own
 
 Options = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Axes:
-    """How a study is drawn: one panel per metric of ``panels``, which maps it to the label of its y axis.
-
-    ``cloud``: single points instead of medians over seeds with a band. ``diagonal``: a line y = x, with this label. ``law``:
-    what formulas are called in the legend.
-    """
-
-    x: str
-    panels: Mapping[str, str]
-    log_x: bool = False
-    log_y: bool = True
-    share_y: bool = False
-    cloud: bool = False
-    diagonal: str | None = None
-    law: str = "closed form"
 
 
 @dataclass(frozen=True)
@@ -105,7 +87,7 @@ class Study:
     name: str
     claim: str
     title: str
-    axes: Axes
+    axes: StudyAxes
     options: Options
     fast: Options
     points: Callable[..., Iterator[Point]]
@@ -161,7 +143,7 @@ def study_options(name: str, options: Options | None = None) -> dict[str, Any]:
     return {**study.options, **(study.fast if fast else {}), **given}
 
 
-def study_axes(name: str, options: Options | None = None) -> Axes:
+def study_axes(name: str, options: Options | None = None) -> StudyAxes:
     """How the rows of a study with these options are drawn; raises UltError as `study_options` does."""
     study, resolved = STUDIES.get(name), study_options(name, options)
     return study.axes if study.panels is None else replace(study.axes, panels=study.panels(resolved))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeGuard
 
+from ult_lightning.base._text import aligned
 from ult_lightning.tickets._mother_spec import Json
 from ult_lightning.tickets._ticket import Ticket
 
@@ -141,10 +142,9 @@ def _parameter_lines(ticket: Ticket) -> list[str]:
         rows.append((_short(name), shape, f"{int(part.sum()):,}", f"{part.size:,}", f"{part.mean():.4f}"))
     kept, total_size = f"{ticket.mask.kept:,}", f"{ticket.mask.total:,}"
     total = (f"{len(ticket.mask)} in all", "", kept, total_size, f"{ticket.density:.4f}")
-    widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
-    rule = "-" * (sum(widths) + 8)
-    lines = [_aligned(row, widths) for row in rows]
-    return [lines[0], rule, *lines[1:], rule, _aligned(total, widths)]
+    head, *lines, last = aligned([*rows, total], left=(0, 1), indent="")
+    rule = "-" * len(head)
+    return [head, rule, *lines, rule, last]
 
 
 def _use_lines(ticket: Ticket, name: str) -> list[str]:
@@ -199,14 +199,6 @@ def _entries(pairs: Iterable[tuple[str, str]]) -> list[str]:
         wrapper = textwrap.TextWrapper(_WIDTH, label, indent, break_long_words=False, break_on_hyphens=False)
         lines += wrapper.wrap(text)
     return lines
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [
-        text.ljust(width) if i < 2 else text.rjust(width)
-        for i, (text, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
 
 
 def _mapping(source: Mapping[str, Json], *keys: str) -> Mapping[str, Json]:

@@ -11,7 +11,6 @@ of the file is covered: flip any, and `unseal` refuses. Nothing in a file is eve
 from __future__ import annotations
 
 import codecs
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.base import canonical_json, fault
+from ult_lightning.base._sealing import ZEROS, is_sealed, sealed
 from ult_lightning.tickets._mask import Mask
 from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, wrong
 from ult_lightning.tickets._subnetwork import Subnetwork
@@ -35,7 +35,6 @@ _GROUPS = ("statistics", "constants", "weights")
 
 Arrays = dict[str, NDArray[Any]]
 
-_ZEROS = "0" * 64
 _SEAL = rb'"ult":"{\"digest\":\"'  # unescaped quotes before and after ult: it cannot occur inside a JSON string
 _HEADER_END = 100_000_000  # the limit of the safetensors format
 _SNIFF = 4096
@@ -56,13 +55,9 @@ def seal(meta: Mapping[str, Json], tensors: Mapping[str, NDArray[Any]]) -> bytes
     """
     from safetensors.numpy import save
 
-    text = canonical_json({**meta, "format": FORMAT, "digest": _ZEROS})
-    content = bytearray(save({name: _plain(array) for name, array in tensors.items()}, metadata={"ult": text}))
-    start = _digits(bytes(content[: _header_end(content)]))
-    assert start is not None
-    assert content[start : start + 64] == _ZEROS.encode()
-    content[start : start + 64] = hashlib.sha256(content).hexdigest().encode()
-    return bytes(content)
+    text = canonical_json({**meta, "format": FORMAT, "digest": ZEROS})
+    content = save({name: _plain(array) for name, array in tensors.items()}, metadata={"ult": text})
+    return sealed(content, _SEAL)
 
 
 def unseal(content: bytes, where: str) -> tuple[dict[str, Json], Arrays]:
@@ -76,8 +71,7 @@ def unseal(content: bytes, where: str) -> tuple[dict[str, Json], Arrays]:
     end = begin + max((_extent(entry) for name, entry in header.items() if name != "__metadata__"), default=0)
     if len(content) < end:
         raise _truncated(where, len(content), end)
-    start = _digits(content[:begin])
-    if start is None or not _is_intact(content, start):
+    if not is_sealed(content, begin, _SEAL):
         raise damaged(where)
     return {key: value for key, value in meta.items() if key != "digest"}, _tensors(content, where)
 
@@ -164,13 +158,6 @@ def _description(header: dict[str, Json], where: str) -> dict[str, Json]:
     return dict(meta)
 
 
-def _is_intact(content: bytes, start: int) -> bool:
-    sealed = hashlib.sha256(content[:start])
-    sealed.update(_ZEROS.encode())
-    sealed.update(memoryview(content)[start + 64 :])
-    return content[start : start + 64] == sealed.hexdigest().encode()
-
-
 def _tensors(content: bytes, where: str) -> Arrays:
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -179,11 +166,6 @@ def _tensors(content: bytes, where: str) -> Arrays:
         return dict(load(content))
     except (SafetensorError, ValueError, TypeError, KeyError) as cause:
         raise tampered(where, f"safetensors cannot read it ({cause})") from cause
-
-
-def _digits(head: bytes) -> int | None:
-    """Where the 64 digits of the digest begin; None where that is not one place."""
-    return head.index(_SEAL) + len(_SEAL) if head.count(_SEAL) == 1 else None
 
 
 def _header_end(head: bytes | bytearray) -> int:

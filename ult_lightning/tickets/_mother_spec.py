@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 from ult_lightning.base import UltError, canonical_json, fault
+from ult_lightning.base._hashing import json_mapping
 
 Json = Any  # None, bool, int, float, str, or lists and text-keyed mappings of these
 
@@ -108,7 +109,7 @@ class MotherSpec:
 
     def __post_init__(self) -> None:
         _text("net", self.net)
-        object.__setattr__(self, "options", json_mapping("options", self.options))
+        object.__setattr__(self, "options", json_mapping("options", self.options, TicketError))
         one_of("norm", self.norm, NORMS)
         _text("init", self.init)
         object.__setattr__(self, "scale_fan", _density("scale_fan", self.scale_fan))
@@ -153,17 +154,6 @@ def whole(argument: str, got: object) -> int:
         return operator.index(got)  # type: ignore[arg-type]
     except TypeError:
         raise wrong(argument, got, "a whole number") from None
-
-
-def json_mapping(argument: str, got: object) -> dict[str, Json]:
-    """A deep copy of a mapping of JSON values, tuples as lists; raises TicketError for anything else."""
-    if not isinstance(got, Mapping):
-        raise wrong(argument, got, "a mapping of JSON values")
-    try:
-        copy: dict[str, Json] = json.loads(canonical_json(got))
-    except (TypeError, ValueError, RecursionError) as cause:
-        raise wrong(argument, got, "a mapping of JSON values", f"JSON refuses it, {cause}") from cause
-    return copy
 
 
 def _known(what: str, source: object, cls: type[InputSpec] | type[MotherSpec]) -> dict[str, Json]:

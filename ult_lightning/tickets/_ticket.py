@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ult_lightning.base import UltError, canonical_json, digest, provided, write_bytes
+from ult_lightning.base._hashing import json_mapping
+from ult_lightning.base._store import check_id
 from ult_lightning.tickets import _file
 from ult_lightning.tickets._mask import Mask
-from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, json_mapping, wrong
+from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, wrong
 from ult_lightning.tickets._subnetwork import Floats, Subnetwork
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 Module = Callable[[], Any]  # the factory of an nn.Module
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _GROUPS = ("statistics", "constants", "weights")
 
 
@@ -62,9 +63,9 @@ class Ticket:
             raise wrong("mask", self.mask, "a mask that keeps at least one parameter")
         if not isinstance(self.fingerprint, str) or not _FINGERPRINT.fullmatch(self.fingerprint):
             raise wrong("fingerprint", self.fingerprint, "64 hexadecimal digits, the SHA-256 of the mother")
-        object.__setattr__(self, "provenance", json_mapping("provenance", self.provenance))
+        object.__setattr__(self, "provenance", json_mapping("provenance", self.provenance, TicketError))
         if "id" in self.provenance:
-            check_id(self.provenance["id"])
+            check_id(self.provenance["id"], "ticket", TicketError)
         for group in _GROUPS:
             arrays = getattr(self, group)
             if group != "weights" or arrays is not None:
@@ -214,13 +215,6 @@ class Ticket:
         missing = [name for name in self.mask if self.weights is not None and name not in self.weights]
         if missing:
             raise wrong("weights", sorted(self.weights or ()), f"every parameter of the mask, {missing[0]} too")
-
-
-def check_id(got: object) -> str:
-    """`got` as a ticket id, which is a file name too; raises TicketError."""
-    if not isinstance(got, str) or not _ID.fullmatch(got):
-        raise wrong("ticket id", got, "at most 100 letters, digits, dots, dashes and underscores")
-    return got
 
 
 def _hashes(arrays: Mapping[str, Floats] | None) -> dict[str, Json] | None:

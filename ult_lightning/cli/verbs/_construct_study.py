@@ -8,8 +8,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import without_repeats
+from ult_lightning.base._text import aligned
 from ult_lightning.cli.console.outputs import check_folder
-from ult_lightning.cli.console.tables import aligned, shown
+from ult_lightning.cli.console.tables import shown
 
 if TYPE_CHECKING:
     from ult_lightning.cli.config.typed import Machine

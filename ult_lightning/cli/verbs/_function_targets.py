@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ult_lightning.base import fault
+from ult_lightning.base._text import aligned
 from ult_lightning.cli.config import typed as settings
-from ult_lightning.cli.console.tables import aligned
 
 if TYPE_CHECKING:
     from ult_lightning.cli.config.reader import Reader

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from ult_lightning.base import UltError, fault
+from ult_lightning.base._text import aligned
 from ult_lightning.cli.config import typed as settings
 from ult_lightning.cli.config.reader import Reader
 from ult_lightning.cli.console.job import Place, run_job
 from ult_lightning.cli.console.outputs import check_file, check_folder, refuse_read
-from ult_lightning.cli.console.tables import aligned, shown, typed
+from ult_lightning.cli.console.tables import shown, typed
 from ult_lightning.cli.verbs import _function_targets as functions
 
 if TYPE_CHECKING:
