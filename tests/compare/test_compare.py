@@ -339,3 +339,12 @@ def test_a_finetuned_network_keeps_pruned_weights_at_zero(tmp_path, monkeypatch)
         keep = torch.from_numpy(ticket.mask[name].copy())
         assert float(weights[name].detach()[~keep].abs().sum()) == 0.0
         assert not torch.equal(weights[name], start[name])
+
+
+def test_training_that_was_cut_short_is_no_row(tmp_path):
+    """Rows of a run under max_time would stand under the id of the whole run."""
+    chosen = settings(("dense",), search=SearchSettings(trainer={"max_steps": 3000}, batch_size=32))
+    chosen = replace(chosen, dense=DenseSettings(lrs=(0.1,)))
+    with pytest.raises(UltError, match=r"stopped after \d+ of 3000 steps, by max_time or a callback"):
+        grid(tmp_path, chosen, trainer={"max_time": "00:00:00:01"})
+    assert RowStore(tmp_path).all() == []

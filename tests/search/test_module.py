@@ -176,3 +176,47 @@ def test_biprop_is_kept_with_its_scales_as_best_and_as_last(tmp_path):
         values = ticket.network().mother.body[3].weight.abs().unique()
         assert len(values) == 2
         assert float(values[1]) == pytest.approx(float(ticket.subnetwork.scales["3.weight"]))
+
+
+@pytest.mark.filterwarnings("ignore::Warning")
+def test_a_module_from_a_checkpoint_trains_on_and_a_resume_within_an_epoch_is_refused(tmp_path):
+    data = TaskDataModule(tasks()[:1], batch_size=32, seed=0)
+    search = MaskSearch(SMALL, {"digits": 10}, SearchSettings(batch_size=32))
+    running = trainer(tmp_path, max_epochs=1)
+    running.fit(search, datamodule=data)
+    running.save_checkpoint(tmp_path / "end.ckpt")
+    again = MaskSearch.load_from_checkpoint(tmp_path / "end.ckpt", map_location="cpu")
+    before = [p.detach().clone() for p in again.method.parameters()]
+    fresh = trainer(tmp_path, max_epochs=1)
+    fresh.fit(again, datamodule=data)
+    assert fresh.global_step == running.global_step
+    assert not all(torch.equal(a, b) for a, b in zip(before, again.method.parameters(), strict=True))
+    short = trainer(tmp_path, max_epochs=1, max_steps=running.global_step - 1)
+    short.fit(MaskSearch(SMALL, {"digits": 10}, SearchSettings(batch_size=32)), datamodule=data)
+    short.save_checkpoint(tmp_path / "inside.ckpt")
+    with pytest.raises(UltError, match=r"ckpt_path: got .a checkpoint of step \d+., wanted one written at the end of"):
+        trainer(tmp_path, max_epochs=2).fit(
+            MaskSearch(SMALL, {"digits": 10}, SearchSettings(batch_size=32)),
+            datamodule=data,
+            ckpt_path=str(tmp_path / "inside.ckpt"),
+        )
+
+
+def test_settings_can_be_copied_and_arguments_that_would_cut_a_search_are_refused():
+    import copy
+    import pickle
+
+    settings = SearchSettings(trainer={"max_steps": 5, "gradient_clip_val": 1.0})
+    assert copy.deepcopy(settings) == pickle.loads(pickle.dumps(settings)) == settings
+    for name, value in (
+        ("overfit_batches", 1),
+        ("limit_test_batches", 1),
+        ("limit_train_batches", "abc"),
+        ("limit_val_batches", 0),
+    ):
+        with pytest.raises(UltError, match=rf"trainer\.{name}: got"):
+            SearchSettings(trainer={name: value})
+    with pytest.raises(UltError, match=r"trainer.gradient_clip_val: got .* pass it as SearchSettings"):
+        find_ticket(tasks()[:1], SMALL, FEW, trainer={"gradient_clip_val": 1e-3}, progress=False)
+    with pytest.raises(UltError, match=r"module: got 'a factory', wanted none beside the net 'conv2'"):
+        find_ticket(tasks()[:1], SMALL, FEW, module=lambda: torch.nn.Linear(2, 2), progress=False)

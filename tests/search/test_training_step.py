@@ -142,3 +142,38 @@ def test_a_module_of_ones_own_and_a_method_that_changes_its_work_are_never_captu
     assert not MaskSearch(own, {"digits": 10}, settings, module=lambda: build_mother(SMALL).body).step_is_static
     monkeypatch.setattr(METHODS.get("edge_popup"), "step_is_static", False)
     assert not MaskSearch(SMALL, {"digits": 10}, settings).step_is_static
+
+
+class Scaled(EndToEnd):
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        return 0.1 * super().training_step(batch, batch_idx)
+
+
+class Zeroed(EndToEnd):
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        optimizer.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("kind", [Scaled, Zeroed])
+def test_a_subclass_with_hooks_of_its_own_is_never_captured(kind: type[EndToEnd]) -> None:
+    assert EndToEnd(SMALL, 10)._own_hooks
+    assert not kind(SMALL, 10)._own_hooks
+
+
+def test_a_fit_begins_without_what_an_interrupted_one_left() -> None:
+    model = EndToEnd(SMALL, 10)
+    model._has_gradients, model._graphs["old"] = True, object()  # type: ignore[assignment]
+    trainer = Trainer(
+        max_steps=1, accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False
+    )
+    before = model.head.weight.detach().clone()
+    trainer.fit(model, datamodule=TaskDataModule(tasks()[:1], batch_size=32, seed=0))
+    assert not model._graphs
+    assert not torch.equal(before, model.head.weight)
+
+
+def test_batches_of_other_makings_are_of_no_kind() -> None:
+    x = torch.zeros(2, 3)
+    assert len(tuple(_training_step._kind([(x, x, 1)]))) == 3
+    with pytest.raises(TypeError):
+        tuple(_training_step._kind({"x": x}))

@@ -29,7 +29,7 @@ class EndToEnd(TrainingStep):
     """A mother and a linear head, all of whose weights train; with masks, only the weights that they keep.
 
     ``mother`` is its spec, or the dictionary of one, and ``classes`` k; ``seed`` draws the head. SGD with ``momentum`` and
-    ``weight_decay`` at ``lr``, which falls to 0 over ``steps`` steps with ``schedule`` "cosine". ``masked`` makes room for
+    ``weight_decay`` at ``lr``, which falls to 0 over ``steps`` steps (None: those of the Trainer) with ``schedule`` "cosine". ``masked`` makes room for
     masks, which ``from_ticket`` or a checkpoint fills. A batch is images (b, c, h, w) with labels (b,), or a list of such
     pairs, as the streams of ``data`` give it. Logs train/loss, val/accuracy and test/accuracy; predicts logits (b, k).
 
@@ -42,7 +42,7 @@ class EndToEnd(TrainingStep):
         classes: int,
         *,
         lr: float = 0.1,
-        steps: int = 1,
+        steps: int | None = None,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         schedule: str = "cosine",
@@ -116,7 +116,7 @@ class EndToEnd(TrainingStep):
             optimizer="sgd",
             momentum=h["momentum"],
             schedule=h["schedule"],
-            steps=h["steps"],
+            steps=h["steps"] or int(self.trainer.estimated_stepping_batches),
             fused=self.may_fuse,
         )
 

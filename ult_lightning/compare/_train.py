@@ -88,6 +88,8 @@ def train_end_to_end(
     started = time.perf_counter()
     fit_quietly(trainer, model, data)
     seconds, taken = time.perf_counter() - started, int(trainer.global_step)
+    if taken != steps:
+        raise UltError(f"Training end to end was stopped after {taken} of {steps} steps, by max_time or a callback.")
     images = taken * min(search.batch_size, len(task.train))
     return Trained(model, accuracy(cell, model, "valid"), taken, images, seconds, task.policy(augment))
 

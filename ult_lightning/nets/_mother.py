@@ -97,6 +97,9 @@ def build_mother(spec: MotherSpec, module: Factory | None = None, *, constant: C
     """
     if spec.bias != "none" and spec.norm != "none":
         raise fault("bias", spec.bias, f"bias=none with norm={spec.norm}", "a norm cancels biases: say norm=none")
+    if module is not None and spec.net != OWN:
+        mend = f"say MotherSpec({OWN!r}), or leave module out"
+        raise fault("module", "a factory", f"none beside the net {spec.net!r}, which has a name", mend)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # only for parameters of a factory's module that are neither Conv nor Linear
         body = _own_body(spec, module) if spec.net == OWN else _named_body(spec)

@@ -141,11 +141,14 @@ class MaskSearch(TrainingStep):
 
     def on_train_start(self) -> None:
         """Sets the Trainer's counts of epochs and steps after a resume: the epoch decides which batches come next."""
-        step = self._resumed_step
+        step, self._resumed_step = self._resumed_step if self.trainer.ckpt_path else 0, 0
         if not step:
             return
         loop = self.trainer.fit_loop
         per_epoch = -(-int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches)
+        if step % per_epoch and step != self.steps:
+            wanted = f"one written at the end of an epoch of {per_epoch} steps"
+            raise fault("ckpt_path", f"a checkpoint of step {step}", wanted, "its epoch cannot be gone on with")
         for count in ("ready", "started", "processed", "completed"):
             setattr(loop.epoch_progress.current, count, step // per_epoch)
         steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total

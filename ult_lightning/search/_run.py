@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import Callback
 from torch import nn
 
-from ult_lightning.base import NUMERICS, digest, environment, fault, once
+from ult_lightning.base import NUMERICS, TRAINER_SCIENCE, digest, environment, fault, once
 from ult_lightning.nets import Factory, FrozenNetwork, as_arrays, build_mother, constants, fingerprint, statistics
 from ult_lightning.search._frozen_on import frozen_on
 from ult_lightning.search._learning import train
@@ -137,6 +137,10 @@ def find_ticket(
     """
     settings = settings or SearchSettings()
     _check(sources, spec, settings)
+    for name, value in (trainer or {}).items():
+        if name in TRAINER_SCIENCE and value is not None:
+            mend = f"pass it as SearchSettings(trainer={{{name!r}: ...}})"
+            raise fault(f"trainer.{name}", value, "an argument that changes no number", mend)
     started = time.perf_counter()
     config = science_config(sources, spec, settings, module=module)
     running = Running(dict(trainer or {}), callbacks, logger, device, run_dir, progress, notice)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import MappingProxyType
 from typing import Any
 
 from ult_lightning.base import TRAINER_SCIENCE, Options, UltError, check_trainer_arguments, fault, read_options, unknown
@@ -71,7 +70,7 @@ class SearchSettings:
             object.__setattr__(self, "loss_weights", tuple(self.loss_weights))
             for weight in self.loss_weights:
                 _real("loss_weights", weight)
-        object.__setattr__(self, "trainer", MappingProxyType(_checked_trainer(self.trainer)))
+        object.__setattr__(self, "trainer", _checked_trainer(self.trainer))
         if self.select == "best" and issubclass(self.method_class, Scorer):
             raise fault("select", "best", f"last, since {self.method} does not train", "leave it out")
 
@@ -161,6 +160,10 @@ def _checked_trainer(trainer: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("max_epochs", "max_steps", "accumulate_grad_batches", "check_val_every_n_epoch"):
         if name in changed:
             _whole(f"trainer.{name}", changed[name], 1)
+    for name in ("limit_train_batches", "limit_val_batches"):
+        limit = changed.get(name, 1)
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or limit <= 0:
+            raise fault(f"trainer.{name}", limit, "a number of batches above 0, or a share of them up to 1.0")
     if "max_steps" in changed or changed.get("max_epochs") == _EPOCHS:
         changed.pop("max_epochs", None)
     return changed

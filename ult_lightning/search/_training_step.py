@@ -24,6 +24,9 @@ MOST_GRAPHS = 8
 """Kinds of batches that are captured, each with memory of its own; further kinds run eagerly."""
 
 
+_HOOKS = ("training_step", "backward", "optimizer_zero_grad")
+
+
 class GraphWarning(UserWarning):
     """A step that CUDA cannot capture."""
 
@@ -33,7 +36,8 @@ class TrainingStep(LightningModule):
 
     On one CUDA device, without gradient scaling or accumulation, forward and backward pass of a step are captured once per kind
     of batch (shapes, types and other values) and replayed, which spares the host hundreds of launches. ``cuda_graph = False``,
-    on a module or the class, keeps every step eager, and so does ``step_is_static = False``.
+    on a module or the class, keeps every step eager, and so do ``step_is_static = False`` and a subclass with a ``training_step``,
+    ``backward`` or ``optimizer_zero_grad`` of its own.
 
     ``Trainer.fit`` raises the ``UltError`` of ``not_finite`` at the end of an epoch, and every 50 steps, where a loss since was
     no finite number.
@@ -53,6 +57,8 @@ class TrainingStep(LightningModule):
         self._eager_steps: Counter[Hashable] = Counter()
         self._has_gradients = False
         self._parameters_captured: tuple[Any, ...] = ()
+        # what a subclass changes there would not be replayed
+        self._own_hooks = all(getattr(type(self), name) is getattr(TrainingStep, name) for name in _HOOKS)
 
     @property
     def may_fuse(self) -> bool:
@@ -75,6 +81,10 @@ class TrainingStep(LightningModule):
         if (batch_idx + 1) % CHECK_EVERY == 0:
             self._refuse_infinite()
         return loss
+
+    def on_fit_start(self) -> None:
+        """Begins without what an interrupted fit has left."""
+        self.forget_graphs()
 
     def on_train_epoch_start(self) -> None:
         """Forgets the graphs where a callback has frozen, freed or replaced parameters since the last epoch."""
@@ -108,6 +118,7 @@ class TrainingStep(LightningModule):
         """Captures anew from the next step on: for whoever changes parameters, or what a step does, within an epoch."""
         self._graphs.clear()
         self._eager_steps.clear()
+        self._has_gradients = False
 
     def _refuse_infinite(self) -> None:
         if not bool(torch.isfinite(self._loss_sum)):
@@ -118,6 +129,7 @@ class TrainingStep(LightningModule):
         return bool(
             self.cuda_graph
             and self.step_is_static
+            and self._own_hooks
             and self.device.type == "cuda"
             and trainer is not None
             and trainer.world_size == 1
@@ -127,7 +139,10 @@ class TrainingStep(LightningModule):
         )
 
     def _graphed_loss(self, batch: Any) -> Tensor:
-        kind = tuple(_kind(batch))
+        try:
+            kind = tuple(_kind(batch))
+        except TypeError:
+            return self.step_loss(batch)
         if kind not in self._graphs:
             if self._eager_steps[kind] < WARM_UP or len(self._graphs) == MOST_GRAPHS:
                 self._eager_steps[kind] += 1
@@ -136,6 +151,7 @@ class TrainingStep(LightningModule):
                 self._graphs[kind] = StepGraph(self, batch)
             except RuntimeError as problem:
                 self.cuda_graph = False
+                torch.clear_autocast_cache()  # what the capture cast was never computed
                 reason = str(problem).strip().splitlines()[0]
                 warnings.warn(
                     f"The step cannot be captured as a CUDA graph and runs eagerly: {reason}",
@@ -210,11 +226,13 @@ def _with_tensors(batch: Any, tensors: Iterator[Tensor]) -> Any:
 
 
 def _kind(batch: Any) -> Iterator[Hashable]:
-    """Shape and type of each tensor, and every other value, in order."""
+    """Shape and type of each tensor, and every other value, in order; raises TypeError for batches of other makings."""
     if isinstance(batch, Tensor):
         yield batch.shape, batch.dtype, batch.stride()
     elif isinstance(batch, list | tuple):
         for part in batch:
             yield from _kind(part)
-    else:
+    elif batch is None or isinstance(batch, int | float | str):
         yield batch
+    else:
+        raise TypeError(type(batch).__name__)

@@ -196,6 +196,9 @@ class TicketModule(LightningModule):
         wanted, got = list(self.hparams["tasks"].values()), [task.classes for task in data.tasks]
         if got != wanted:
             raise fault("datamodule", got, f"tasks of {wanted} classes, in this order")
+        ids = [task.id for task in data.tasks]
+        if ids != self.names and sorted(ids) == sorted(self.names):
+            raise fault("datamodule", ids, f"the tasks in the order of the module's, {self.names}")
         if data.range != self.ticket.spec.input.range:
             mend = "the ticket's mother was made for it"
             raise fault("datamodule.range", data.range, self.ticket.spec.input.range, mend)
@@ -270,7 +273,9 @@ class TicketModule(LightningModule):
         if options.schedule == "constant":
             return {"optimizer": optimizer}
         steps = int(self.trainer.estimated_stepping_batches)
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        cosine = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: 0.5 * (1.0 + math.cos(math.pi * min(step, steps) / steps))
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def on_fit_end(self) -> None:

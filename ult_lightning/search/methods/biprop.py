@@ -35,8 +35,10 @@ class Biprop(ScoreLearner):
                 weight = self._original(name)
                 torch.abs(weight, out=layer.scratch)
                 scale = layer.scratch.mul_(layer.mask).sum() / layer.mask.sum().clamp(min=1)
-                layer.values = torch.sign(weight).mul_(scale)
-                self.scales[name] = scale
+                if layer.values is None:
+                    layer.values, self.scales[name] = torch.empty_like(weight), torch.empty_like(scale)
+                torch.sign(weight, out=layer.values).mul_(scale)
+                self.scales[name] = self.scales[name].to(scale.device).copy_(scale)
 
     def subnetwork(self) -> Subnetwork:
         """The present mask, and the scale of each weight."""

@@ -103,7 +103,7 @@ class ScoreLearner(Learner):
         else:
             ranks = {name: torch.abs(layer.scores, out=layer.scratch) for name, layer in self.layers.items()}
         for name, mask in select(ranks, self.kept, pooled=self.pooled).items():
-            self.layers[name].mask = mask
+            self.layers[name].mask.copy_(mask)  # in place: a replayed step writes where everybody reads
 
     def subnetwork(self) -> Subnetwork:
         """The present mask."""
