@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
-from ult_lightning.base._quiet import quiet_lightning
+from ult_lightning.base._trainer_arguments import quiet_lightning
 from ult_lightning.compare import EndToEnd
 from ult_lightning.compare._end_to_end import NotFinite
 from ult_lightning.data import TaskSpec, load_task

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ult_lightning.base import UltError, _wiring, provide
+from ult_lightning.base import UltError, _registry, provide
 from ult_lightning.tickets import Mask, MotherSpec, Ticket
 
 SHAPES = {"b.weight": (2, 3, 1, 1), "a.weight": (5, 2), "a.bias": (5,)}
@@ -43,7 +43,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     nets = types.ModuleType("stand_in_nets")
     nets.draw, nets.fingerprint, nets.network = draw, fingerprint, network  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, nets.__name__, nets)
-    monkeypatch.setattr(_wiring, "_PROVIDERS", dict(_wiring._PROVIDERS))
+    monkeypatch.setattr(_registry, "_PROVIDERS", dict(_registry._PROVIDERS))
     provide("mother_fingerprint", "stand_in_nets:fingerprint")
     provide("mother_weights", "stand_in_nets:draw")
     provide("network_builder", "stand_in_nets:network")

@@ -1,9 +1,12 @@
-"""The arguments of Lightning's Trainer, read from its source: importing it takes seconds, refusing a typo must not."""
+"""Lightning: the arguments of its Trainer, read from its source since importing it takes seconds, and quiet around its fits."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,3 +66,17 @@ def check_trainer_arguments(arguments: Mapping[str, Any], *, key: str = "trainer
             raise fault(f"{key}.{name}", value, "no value, since it is set for you", OURS[name])
         if name not in known:
             raise unknown(key, str(name), [one for one in known if one not in OURS])
+
+
+@contextmanager
+def quiet_lightning(level: int = logging.WARNING) -> Iterator[None]:
+    """Keeps Lightning's advice and its lines about the hardware off the screen while the block runs."""
+    log = logging.getLogger("pytorch_lightning")
+    before = log.level
+    log.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+            yield
+    finally:
+        log.setLevel(before)

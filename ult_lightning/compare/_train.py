@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ult_lightning.base import Grown, UltError, digest, grow_grid, once, write_text
-from ult_lightning.base._quiet import quiet_lightning
+from ult_lightning.base._trainer_arguments import quiet_lightning
 from ult_lightning.compare._bytes import Storage, head_bytes
 from ult_lightning.compare._end_to_end import EndToEnd, NotFinite
 from ult_lightning.compare.arms._arm import Outcome

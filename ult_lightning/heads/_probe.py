@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ult_lightning.base import UltError
-from ult_lightning.base._quiet import quiet_lightning
+from ult_lightning.base._trainer_arguments import quiet_lightning
 from ult_lightning.heads._linear import HeadPath, unstandardised
 
 if TYPE_CHECKING:

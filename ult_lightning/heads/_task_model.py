@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ult_lightning.base import UltError, canonical_json, fault, write_bytes
 from ult_lightning.base._canonical import canonical
-from ult_lightning.base._sealing import ZEROS, is_sealed, sealed
+from ult_lightning.base._hashing import ZEROS, is_sealed, sealed
 from ult_lightning.heads._linear import LinearHead
 from ult_lightning.tickets import Ticket
 

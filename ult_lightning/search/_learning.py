@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ult_lightning.base import fault
-from ult_lightning.base._quiet import quiet_lightning
+from ult_lightning.base._trainer_arguments import quiet_lightning
 from ult_lightning.nets import Factory
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.search._running import (

@@ -16,7 +16,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar, RichProgressBar
 
 from ult_lightning.base import UltError, check_trainer_arguments, fault, write_bytes
-from ult_lightning.base._quiet import quiet_lightning
+from ult_lightning.base._trainer_arguments import quiet_lightning
 from ult_lightning.search._module import MaskSearch
 from ult_lightning.tickets import Mask, Subnetwork
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ult_lightning.base import canonical_json, fault
-from ult_lightning.base._sealing import ZEROS, is_sealed, sealed
+from ult_lightning.base._hashing import ZEROS, is_sealed, sealed
 from ult_lightning.tickets._mask import Mask
 from ult_lightning.tickets._mother_spec import Json, MotherSpec, TicketError, wrong
 from ult_lightning.tickets._subnetwork import Subnetwork
