@@ -220,3 +220,8 @@ def test_settings_can_be_copied_and_arguments_that_would_cut_a_search_are_refuse
         find_ticket(tasks()[:1], SMALL, FEW, trainer={"gradient_clip_val": 1e-3}, progress=False)
     with pytest.raises(UltError, match=r"module: got 'a factory', wanted none beside the net 'conv2'"):
         find_ticket(tasks()[:1], SMALL, FEW, module=lambda: torch.nn.Linear(2, 2), progress=False)
+
+
+def test_a_callback_that_waits_for_what_nobody_logs_is_one_sentence():
+    with pytest.raises(UltError, match=r"trainer: Early stopping conditioned on metric `nope`"):
+        find_ticket(tasks()[:1], SMALL, FEW, callbacks=[EarlyStopping("nope")], progress=False)

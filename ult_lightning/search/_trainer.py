@@ -112,7 +112,13 @@ def fit_quietly(
     try:
         with quiet_lightning():
             trainer.fit(module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint))
-    except (MisconfigurationException, ImportError) as cause:  # a callback, logger or profiler that lacks something
+    except (
+        MisconfigurationException,
+        ImportError,
+        RuntimeError,
+    ) as cause:  # a callback, logger or profiler that lacks something
+        if isinstance(cause, RuntimeError) and "conditioned on metric" not in str(cause):
+            raise
         raise UltError(f"trainer: {' '.join(str(cause).split()).rstrip('.')}.") from cause
     if trainer.interrupted:
         raise KeyboardInterrupt
